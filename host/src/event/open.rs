@@ -1,0 +1,338 @@
+//! Open events: the ones a peer has begun and not ended, which later events
+//! name as their parent or their global event.
+//!
+//! Each is a copy of its own (the line it came in is gone), with its fields in
+//! the order in which they were first set. An event that has ended lives on as
+//! long as an open event has it as its parent, as in Dovecot.
+
+use std::collections::HashMap;
+
+use fantail_sdk::Timestamp;
+
+use super::category::CategoryId;
+use super::event::{Layer, Source};
+use super::log_type::LogType;
+use super::slot::{Bytes, Field, Slot, SlotValue, Span, Value};
+
+/// An open event's place in its [`OpenEvents`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenId(u32);
+
+/// The open events of one connection, by the peer's own ids.
+#[derive(Debug)]
+pub struct OpenEvents {
+    places: Vec<Place>,
+    free: Vec<u32>,
+    by_peer_id: HashMap<u64, OpenId>,
+    limits: OpenLimits,
+    bytes: usize,
+}
+
+/// Bounds on what one connection may keep open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenLimits {
+    /// Open events, the ended ones that others still need included.
+    pub events_max: usize,
+    /// Parents above one event.
+    pub depth_max: u32,
+    /// Bytes of all open events' names, fields and categories together.
+    pub bytes_max: usize,
+}
+
+impl Default for OpenLimits {
+    fn default() -> Self {
+        OpenLimits { events_max: 10_000, depth_max: 64, bytes_max: 16 << 20 }
+    }
+}
+
+/// Why an event could not be opened or changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// The id is open already.
+    DuplicateId,
+    /// One of the [`OpenLimits`] was reached.
+    TooMany,
+    /// The chain of parents is longer than [`OpenLimits::depth_max`].
+    TooDeep,
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    event: OpenEvent,
+    /// Open events whose parent this is, and 1 while the event has not ended.
+    holders: u32,
+}
+
+/// One open event.
+#[derive(Debug, Default)]
+pub struct OpenEvent {
+    parent: Option<u32>,
+    depth: u32,
+    name: Option<Box<[u8]>>,
+    log_type: Option<LogType>,
+    source: Option<(Box<[u8]>, u32)>,
+    created: Timestamp,
+    last_sent: Option<Timestamp>,
+    arena: Vec<u8>,
+    slots: Vec<Slot>,
+    categories: Vec<CategoryId>,
+}
+
+/// What a BEGIN or UPDATE says about an event, borrowed from the line.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenContent<'a> {
+    /// The event's name.
+    pub name: Option<&'a [u8]>,
+    /// The severity; an UPDATE does not carry one.
+    pub log_type: Option<LogType>,
+    /// Where in the program it was created.
+    pub source: Option<Source<'a>>,
+    /// When it was created.
+    pub created: Timestamp,
+    /// When it was last sent.
+    pub last_sent: Option<Timestamp>,
+    /// Its own fields and categories.
+    pub own: Layer<'a>,
+}
+
+impl OpenEvents {
+    /// No open events yet, and never more than `limits` says.
+    pub fn new(limits: OpenLimits) -> Self {
+        OpenEvents {
+            places: Vec::new(),
+            free: Vec::new(),
+            by_peer_id: HashMap::new(),
+            limits,
+            bytes: 0,
+        }
+    }
+
+    /// The open event that the peer calls `peer_id`.
+    pub fn find(&self, peer_id: u64) -> Option<OpenId> {
+        self.by_peer_id.get(&peer_id).copied()
+    }
+
+    /// The event at `id`.
+    pub fn event(&self, id: OpenId) -> &OpenEvent {
+        &self.places[id.0 as usize].event
+    }
+
+    /// The event's parent.
+    pub fn parent(&self, id: OpenId) -> Option<OpenId> {
+        self.event(id).parent.map(OpenId)
+    }
+
+    /// The event itself, then its parent, and so on to the root.
+    pub fn chain(&self, id: Option<OpenId>) -> impl Iterator<Item = &OpenEvent> + Clone {
+        std::iter::successors(id, |id| self.parent(*id)).map(|id| self.event(id))
+    }
+
+    /// How many events are kept, the ended ones that others need included.
+    pub fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    /// Whether no event is kept.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Opens an event under the peer's own id.
+    ///
+    /// # Errors
+    ///
+    /// When the id is open already or a limit is reached; nothing changes then.
+    pub fn begin(
+        &mut self,
+        peer_id: u64,
+        parent: Option<OpenId>,
+        content: &OpenContent<'_>,
+    ) -> Result<OpenId, OpenError> {
+        if self.by_peer_id.contains_key(&peer_id) {
+            return Err(OpenError::DuplicateId);
+        }
+        let depth = parent.map_or(0, |parent| self.event(parent).depth + 1);
+        if depth > self.limits.depth_max {
+            return Err(OpenError::TooDeep);
+        }
+        let mut event =
+            OpenEvent { parent: parent.map(|id| id.0), depth, ..OpenEvent::default() };
+        event.merge(content);
+        let size = event.size();
+        if self.len() >= self.limits.events_max || self.bytes + size > self.limits.bytes_max {
+            return Err(OpenError::TooMany);
+        }
+        self.bytes += size;
+        if let Some(parent) = parent {
+            self.places[parent.0 as usize].holders += 1;
+        }
+        let place = Place { event, holders: 1 };
+        let id = match self.free.pop() {
+            Some(free) => {
+                self.places[free as usize] = place;
+                OpenId(free)
+            }
+            None => {
+                self.places.push(place);
+                OpenId(self.places.len() as u32 - 1)
+            }
+        };
+        self.by_peer_id.insert(peer_id, id);
+        Ok(id)
+    }
+
+    /// Takes over what an UPDATE says: fields keep their place when their value
+    /// changes, new ones go to the end, and the line's categories are the event's.
+    ///
+    /// # Errors
+    ///
+    /// When the limit of bytes is passed already: one update may pass it, by no
+    /// more than a line, and later ones fail until events end.
+    pub fn update(&mut self, id: OpenId, content: &OpenContent<'_>) -> Result<(), OpenError> {
+        if self.bytes > self.limits.bytes_max {
+            return Err(OpenError::TooMany);
+        }
+        let event = &mut self.places[id.0 as usize].event;
+        let before = event.size();
+        event.merge(content);
+        self.bytes = self.bytes - before + event.size();
+        Ok(())
+    }
+
+    /// Ends the event that the peer calls `peer_id`; false when there is none.
+    pub fn end(&mut self, peer_id: u64) -> bool {
+        let Some(id) = self.by_peer_id.remove(&peer_id) else { return false };
+        let mut held = Some(id);
+        while let Some(id) = held {
+            let place = &mut self.places[id.0 as usize];
+            place.holders -= 1;
+            if place.holders > 0 {
+                break;
+            }
+            let event = std::mem::take(&mut place.event);
+            self.bytes -= event.size();
+            self.free.push(id.0);
+            held = event.parent.map(OpenId);
+        }
+        true
+    }
+}
+
+impl OpenEvent {
+    /// The event's own fields and categories.
+    pub fn layer(&self) -> Layer<'_> {
+        Layer::new(Bytes::new(&self.arena, &[]), &self.slots, &self.categories)
+    }
+
+    /// When the event was created.
+    pub fn created(&self) -> Timestamp {
+        self.created
+    }
+
+    /// The event's name.
+    pub fn name(&self) -> Option<&[u8]> {
+        self.name.as_deref()
+    }
+
+    /// The severity it was begun with.
+    pub fn log_type(&self) -> Option<LogType> {
+        self.log_type
+    }
+
+    fn merge(&mut self, content: &OpenContent<'_>) {
+        if let Some(name) = content.name {
+            self.name = Some(name.into());
+        }
+        if content.log_type.is_some() {
+            self.log_type = content.log_type;
+        }
+        if let Some(source) = content.source {
+            self.source = Some((source.file.into(), source.line));
+        }
+        self.created = content.created;
+        if content.last_sent.is_some() {
+            self.last_sent = content.last_sent;
+        }
+        self.categories.clear();
+        self.categories.extend_from_slice(content.own.categories());
+        for field in content.own.fields() {
+            self.set(field);
+        }
+        self.compact();
+    }
+
+    fn set(&mut self, field: Field<'_>) {
+        let bytes = Bytes::new(&self.arena, &[]);
+        let known = self.slots.iter().position(|slot| bytes.at(slot.key) == field.key);
+        let value = match field.value {
+            Value::List(list) => SlotValue::List(self.keep(list.escaped()), list.len() as u32),
+            Value::Text(text) => SlotValue::Text(self.keep(text)),
+            Value::Ip(text) => SlotValue::Ip(self.keep(text)),
+            Value::Json(text) => SlotValue::Json(self.keep(text)),
+            Value::Integer(number) => SlotValue::Integer(number),
+            Value::Timestamp(time) => SlotValue::Timestamp(time),
+        };
+        match known {
+            Some(index) => self.slots[index].value = value,
+            None => {
+                let key = self.keep(field.key);
+                self.slots.push(Slot { key, value });
+            }
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Span {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(bytes);
+        Span::line(start, self.arena.len())
+    }
+
+    /// Drops the bytes of overwritten values once they are most of the arena.
+    fn compact(&mut self) {
+        let bytes = Bytes::new(&self.arena, &[]);
+        let live: usize = self.layer().fields().map(|field| live_bytes(&field)).sum();
+        if self.arena.len() < 512 || self.arena.len() < 2 * live {
+            return;
+        }
+        let mut arena = Vec::with_capacity(live);
+        let mut keep = |span: Span| {
+            let start = arena.len();
+            arena.extend_from_slice(bytes.at(span));
+            Span::line(start, arena.len())
+        };
+        let slots = self
+            .slots
+            .iter()
+            .map(|slot| Slot {
+                key: keep(slot.key),
+                value: match slot.value {
+                    SlotValue::Text(span) => SlotValue::Text(keep(span)),
+                    SlotValue::Ip(span) => SlotValue::Ip(keep(span)),
+                    SlotValue::Json(span) => SlotValue::Json(keep(span)),
+                    SlotValue::List(span, count) => SlotValue::List(keep(span), count),
+                    other @ (SlotValue::Integer(_) | SlotValue::Timestamp(_)) => other,
+                },
+            })
+            .collect();
+        self.slots = slots;
+        self.arena = arena;
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Place>()
+            + self.name.as_ref().map_or(0, |name| name.len())
+            + self.source.as_ref().map_or(0, |(file, _)| file.len())
+            + self.arena.len()
+            + self.slots.len() * size_of::<Slot>()
+            + self.categories.len() * size_of::<CategoryId>()
+    }
+}
+
+fn live_bytes(field: &Field<'_>) -> usize {
+    field.key.len()
+        + match field.value {
+            Value::Text(text) | Value::Ip(text) | Value::Json(text) => text.len(),
+            Value::List(list) => list.escaped().len(),
+            Value::Integer(_) | Value::Timestamp(_) => 0,
+        }
+}

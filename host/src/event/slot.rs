@@ -1,0 +1,137 @@
+//! Fields as a decoder finds them: a key, a type, and places in a buffer.
+//!
+//! A slot owns nothing and borrows nothing. Its places count from the start of
+//! its layer's `line`, or of the layer's `scratch` when the bytes there had to
+//! be written anew (an escape was undone); so a decoder can fill the same
+//! `Vec<Slot>` for every event without an allocation.
+
+use fantail_sdk::{List, Timestamp};
+
+/// A place in one of a layer's two buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first byte; the highest bit set means: in `scratch`.
+    start: u32,
+    len: u32,
+}
+
+/// Marks a span that lies in the scratch buffer.
+const IN_SCRATCH: u32 = 1 << 31;
+
+impl Span {
+    /// The bytes `start..end` of the line.
+    ///
+    /// # Panics
+    ///
+    /// When the place is not within the first 2 GiB, far above every line limit.
+    pub fn line(start: usize, end: usize) -> Self {
+        Span { start: offset(start), len: offset(end - start) }
+    }
+
+    /// The bytes `start..end` of the scratch buffer.
+    ///
+    /// # Panics
+    ///
+    /// When the place is not within the first 2 GiB, far above every line limit.
+    pub fn scratch(start: usize, end: usize) -> Self {
+        Span { start: offset(start) | IN_SCRATCH, len: offset(end - start) }
+    }
+}
+
+fn offset(place: usize) -> u32 {
+    assert!(place < IN_SCRATCH as usize, "invariant: lines and scratch are below 2 GiB");
+    place as u32
+}
+
+/// What a slot holds, with the bytes of texts left in the buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotValue {
+    /// Text, of any bytes; empty also when the sender cleared the field.
+    Text(Span),
+    /// A signed 64-bit integer.
+    Integer(i64),
+    /// A point in time.
+    Timestamp(Timestamp),
+    /// An IP address, as its canonical text.
+    Ip(Span),
+    /// A list of strings, escaped and joined by TAB (see [`List`]), and its length.
+    List(Span, u32),
+    /// A JSON value that no other type stands for (a fraction, `true`, an
+    /// object), as the text that came in.
+    Json(Span),
+}
+
+/// One field of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Where the field's name is.
+    pub key: Span,
+    /// Its value.
+    pub value: SlotValue,
+}
+
+/// A field's value, borrowed from its layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// Text, of any bytes; empty also when the sender cleared the field.
+    Text(&'a [u8]),
+    /// A signed 64-bit integer.
+    Integer(i64),
+    /// A point in time.
+    Timestamp(Timestamp),
+    /// An IP address, as its canonical text.
+    Ip(&'a [u8]),
+    /// A list of strings.
+    List(List<'a>),
+    /// A JSON value that no other type stands for, as its text.
+    Json(&'a [u8]),
+}
+
+/// A field, borrowed from its layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// The field's name.
+    pub key: &'a [u8],
+    /// Its value.
+    pub value: Value<'a>,
+}
+
+/// The two buffers that a layer's spans count from.
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes<'a> {
+    line: &'a [u8],
+    scratch: &'a [u8],
+}
+
+impl<'a> Bytes<'a> {
+    /// Spans of the line count from `line`, the others from `scratch`.
+    pub fn new(line: &'a [u8], scratch: &'a [u8]) -> Self {
+        Bytes { line, scratch }
+    }
+
+    /// The bytes at `span`.
+    ///
+    /// # Panics
+    ///
+    /// When `span` was made for other, longer buffers: a bug in a decoder.
+    pub fn at(&self, span: Span) -> &'a [u8] {
+        let start = (span.start & !IN_SCRATCH) as usize;
+        let buffer = if span.start & IN_SCRATCH == 0 { self.line } else { self.scratch };
+        &buffer[start..start + span.len as usize]
+    }
+
+    /// The field in `slot`.
+    pub fn field(&self, slot: &Slot) -> Field<'a> {
+        let value = match slot.value {
+            SlotValue::Text(span) => Value::Text(self.at(span)),
+            SlotValue::Integer(number) => Value::Integer(number),
+            SlotValue::Timestamp(time) => Value::Timestamp(time),
+            SlotValue::Ip(span) => Value::Ip(self.at(span)),
+            SlotValue::List(span, count) => {
+                Value::List(List::from_escaped(self.at(span), count as usize))
+            }
+            SlotValue::Json(span) => Value::Json(self.at(span)),
+        };
+        Field { key: self.at(slot.key), value }
+    }
+}

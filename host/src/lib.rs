@@ -1,0 +1,7 @@
+//! Fantail's host, in the order of an event's path through it:
+//! input -> decode -> filter -> format -> queue -> driver.
+
+#![deny(unsafe_code)]
+
+pub mod event;
+pub mod text;

@@ -1,0 +1,3 @@
+//! Leaf encodings, each with its own specification.
+
+pub mod tab_escape;

@@ -1,0 +1,1 @@
+//! Fantail driven from outside, as its users and its peers do.

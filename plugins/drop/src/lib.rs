@@ -1,0 +1,1 @@
+//! Fantail's bundled plugin `drop`.
