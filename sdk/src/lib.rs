@@ -1,7 +1,40 @@
 #![doc = include_str!("../README.md")]
+#![deny(unsafe_code)]
 
-pub mod list;
+#[cfg(not(panic = "unwind"))]
+compile_error!(
+    "a Fantail plugin must be built with panic = \"unwind\": \
+     a panic is caught at the plugin's edge, and aborting would end the host"
+);
+
+pub mod abi;
+mod batch;
+mod buffer;
+mod context;
+mod driver;
+mod error;
+mod event;
+mod export;
+mod field;
+mod format;
+mod list;
+pub mod log;
+#[cfg(feature = "runner")]
+pub mod runner;
+mod settings;
 mod time;
 
+pub use batch::Batch;
+pub use buffer::Buffer;
+pub use context::{DriverContext, FormatContext};
+pub use driver::Driver;
+pub use error::{FormatError, PluginError, SendError};
+pub use event::{Event, Parts};
+pub use field::{Field, FieldValue};
+pub use format::Format;
 pub use list::List;
+pub use settings::{Bytes, Millis, NoSettings, Settings};
 pub use time::Timestamp;
+
+#[doc(hidden)]
+pub use {schemars, serde, serde_json};

@@ -79,6 +79,23 @@ fn unescape(element: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(plain)
 }
 
+/// Escapes one element.
+#[cfg(feature = "runner")]
+pub(crate) fn escape(element: &[u8]) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(element.len());
+    for &byte in element {
+        match byte {
+            0 => escaped.extend([ESCAPE, b'0']),
+            ESCAPE => escaped.extend([ESCAPE, b'1']),
+            b'\t' => escaped.extend([ESCAPE, b't']),
+            b'\r' => escaped.extend([ESCAPE, b'r']),
+            b'\n' => escaped.extend([ESCAPE, b'n']),
+            plain => escaped.push(plain),
+        }
+    }
+    escaped
+}
+
 #[cfg(test)]
 mod tests {
     use super::List;

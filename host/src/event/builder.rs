@@ -135,7 +135,8 @@ impl EventBuilder {
     }
 
     fn duration(&self) -> i64 {
-        self.last_sent.map_or(0, |sent| sent.as_micros().saturating_sub(self.start_time.as_micros()))
+        self.last_sent
+            .map_or(0, |sent| sent.as_micros().saturating_sub(self.start_time.as_micros()))
     }
 }
 

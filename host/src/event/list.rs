@@ -36,10 +36,11 @@ mod tests {
 
     #[test]
     fn a_union_has_each_element_once_in_order_of_appearance() {
-        let check = |first: (&'static [u8], usize), more: Value<'static>, expected: (&[u8], usize)| {
-            let (escaped, count) = union(List::from_escaped(first.0, first.1), more);
-            assert_eq!((escaped.as_slice(), count), expected);
-        };
+        let check =
+            |first: (&'static [u8], usize), more: Value<'static>, expected: (&[u8], usize)| {
+                let (escaped, count) = union(List::from_escaped(first.0, first.1), more);
+                assert_eq!((escaped.as_slice(), count), expected);
+            };
         check((b"a\tb", 2), Value::List(List::from_escaped(b"b\tc\tc", 3)), (b"a\tb\tc", 3));
         check((b"", 0), Value::List(List::from_escaped(b"x", 1)), (b"x", 1));
         check((b"", 0), Value::List(List::from_escaped(b"", 1)), (b"", 1));

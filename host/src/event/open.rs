@@ -155,8 +155,7 @@ impl OpenEvents {
         if depth > self.limits.depth_max {
             return Err(OpenError::TooDeep);
         }
-        let mut event =
-            OpenEvent { parent: parent.map(|id| id.0), depth, ..OpenEvent::default() };
+        let mut event = OpenEvent { parent: parent.map(|id| id.0), depth, ..OpenEvent::default() };
         event.merge(content);
         let size = event.size();
         if self.len() >= self.limits.events_max || self.bytes + size > self.limits.bytes_max {

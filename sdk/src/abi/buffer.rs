@@ -1,0 +1,159 @@
+//! A byte buffer of the host that a format appends to, without a copy between.
+
+use abi_stable::StableAbi;
+
+/// A lent `Vec<u8>`: its three parts, and the host's function that makes it grow.
+///
+/// The plugin writes behind `len` up to `capacity` and raises `len`; it calls
+/// `grow` when that is not enough. Only [`lend_buffer`] makes one.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct RawBuffer {
+    start: *mut u8,
+    len: usize,
+    capacity: usize,
+    grow: unsafe extern "C" fn(&mut RawBuffer, additional: usize),
+}
+
+/// Lends `bytes` to `use_it` as a [`RawBuffer`] and takes it back, also when
+/// `use_it` panics.
+pub fn lend_buffer<T>(bytes: &mut Vec<u8>, use_it: impl FnOnce(&mut RawBuffer) -> T) -> T {
+    struct Loan<'a> {
+        raw: RawBuffer,
+        owner: &'a mut Vec<u8>,
+    }
+    impl Drop for Loan<'_> {
+        fn drop(&mut self) {
+            // SAFETY: the parts came from `into_raw` or `grow`, both in this file, and
+            // a plugin changes nothing but `len`, within the capacity, through the
+            // methods below; so they are the parts of one live `Vec`, which nobody
+            // else owns: `owner` holds an empty one since `into_raw` took its content.
+            *self.owner = unsafe { self.raw.take_vec() };
+        }
+    }
+    let raw = RawBuffer::into_raw(std::mem::take(bytes));
+    let mut loan = Loan { raw, owner: bytes };
+    use_it(&mut loan.raw)
+}
+
+impl RawBuffer {
+    fn into_raw(bytes: Vec<u8>) -> Self {
+        let mut bytes = std::mem::ManuallyDrop::new(bytes);
+        RawBuffer { start: bytes.as_mut_ptr(), len: bytes.len(), capacity: bytes.capacity(), grow }
+    }
+
+    /// # Safety
+    ///
+    /// The parts must be those of a live `Vec` of this module's side of the
+    /// boundary (its allocator frees it), and must not be used as such again.
+    unsafe fn take_vec(&mut self) -> Vec<u8> {
+        // SAFETY: the caller's promise is the one `from_raw_parts` asks for.
+        unsafe { Vec::from_raw_parts(self.start, self.len, self.capacity) }
+    }
+
+    /// The bytes so far.
+    pub fn as_slice(&self) -> &[u8] {
+        // SAFETY: `start` is valid for `capacity` bytes, of which the first `len`
+        // have been written; `&self` keeps `grow` and `extend` away.
+        unsafe { std::slice::from_raw_parts(self.start, self.len) }
+    }
+
+    /// The number of bytes so far.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no byte yet.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Takes bytes away from the end until `len` are left; no effect if there are fewer.
+    #[inline]
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// Makes room for at least `additional` more bytes.
+    #[inline]
+    pub fn reserve(&mut self, additional: usize) {
+        if self.capacity - self.len < additional {
+            // SAFETY: `grow` is this file's function, from the side that lent the
+            // buffer, and expects exactly the buffer it came with.
+            unsafe { (self.grow)(self, additional) }
+        }
+    }
+
+    /// Appends `bytes`.
+    #[inline]
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.reserve(bytes.len());
+        // SAFETY: `len <= capacity`, so the place is inside or at the end of the allocation.
+        let end = unsafe { self.start.add(self.len) };
+        // SAFETY: after `reserve` there are `bytes.len()` writable bytes at `end`;
+        // `bytes` is not part of the buffer, which `&mut self` holds alone.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), end, bytes.len()) }
+        self.len += bytes.len();
+    }
+
+    /// Appends one byte.
+    #[inline]
+    pub fn push(&mut self, byte: u8) {
+        self.reserve(1);
+        // SAFETY: after `reserve` there is a writable byte behind the first `len`.
+        let end = unsafe { self.start.add(self.len) };
+        // SAFETY: as above.
+        unsafe { end.write(byte) }
+        self.len += 1;
+    }
+}
+
+/// # Safety
+///
+/// `raw` must come from [`RawBuffer::into_raw`] of the same library.
+unsafe extern "C" fn grow(raw: &mut RawBuffer, additional: usize) {
+    // SAFETY: by this function's contract the parts are those of a live `Vec`
+    // of this library; `raw` is overwritten below before anybody reads it.
+    let mut bytes = unsafe { raw.take_vec() };
+    // An allocation that can't be had ends the process, as everywhere in Rust;
+    // a capacity overflow would panic and must not leave an `extern "C"` function.
+    if bytes.try_reserve(additional).is_err() {
+        std::process::abort();
+    }
+    *raw = RawBuffer::into_raw(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lend_buffer;
+
+    #[test]
+    fn a_lent_buffer_comes_back_with_what_was_appended() {
+        let mut bytes = b"before ".to_vec();
+        let taken = lend_buffer(&mut bytes, |raw| {
+            for _ in 0..1000 {
+                raw.extend(b"0123456789");
+                raw.push(b'x');
+            }
+            raw.truncate(7 + 11);
+            raw.truncate(100);
+            raw.len()
+        });
+        assert_eq!((taken, bytes.as_slice()), (18, b"before 0123456789x".as_slice()));
+    }
+
+    #[test]
+    fn a_panic_does_not_lose_the_buffer() {
+        let mut bytes = b"kept".to_vec();
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            lend_buffer(&mut bytes, |raw| {
+                raw.extend(b" and more");
+                panic!("on purpose");
+            })
+        }));
+        assert!(caught.is_err());
+        assert_eq!(bytes, b"kept and more");
+    }
+}

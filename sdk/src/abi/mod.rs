@@ -1,0 +1,37 @@
+//! What crosses between host and plugin, byte by byte.
+//!
+//! Plugin authors need nothing from here; the host does. Three kinds of things
+//! cross, and each grows in its own way:
+//!
+//! * *tables* of functions ([`PluginTable`], [`FormatTable`], [`DriverTable`],
+//!   [`HostTable`]): abi_stable prefix types. A later minor version adds entries
+//!   behind the last one, and whoever calls a new entry asks first whether it is there.
+//! * *views* ([`RawEvent`], [`RawField`], [`RawBuffer`], [`RawBatch`], [`RawSent`]):
+//!   frozen `repr(C)` structs. What they hold can't change within a major version.
+//! * *texts*: settings, schemas and contexts cross as JSON, so both sides can
+//!   learn new names; a name that is not known is ignored there.
+//!
+//! `unsafe` is allowed in this folder and in the host's `plugin` folder only.
+
+#![allow(unsafe_code, reason = "this is the plugin boundary; each block argues for itself")]
+
+mod buffer;
+mod handle;
+mod shim;
+mod table;
+mod view;
+
+pub use buffer::{lend_buffer, RawBuffer};
+pub use handle::{DriverInstance, FormatFailure, FormatInstance};
+pub use shim::{driver_table, format_table, header, plugin_table, start, RootResult};
+pub use table::{
+    format_status, send_status, DriverTable, DriverTableRef, FormatTable, FormatTableRef,
+    HostTable, HostTableRef, Instance, PluginTable, PluginTableRef, RawGivenUp, RawSent,
+};
+pub use view::{outcome, part, value_kind, RawBatch, RawEvent, RawField};
+
+/// The types of abi_stable that views and tables are made of.
+pub use abi_stable::{
+    library::{LibHeader, ROOT_MODULE_LOADER_NAME, ROOT_MODULE_LOADER_NAME_WITH_NUL},
+    std_types::{RResult, RSlice, RSliceMut, RStr, RString, RVec},
+};

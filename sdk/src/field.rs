@@ -1,0 +1,61 @@
+//! A field of an event as a format sees it.
+
+use crate::{
+    abi::{value_kind, RawField},
+    List, Timestamp,
+};
+
+/// A field: a key and a typed value.
+#[derive(Clone, Copy)]
+pub struct Field<'a> {
+    raw: &'a RawField<'a>,
+}
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FieldValue<'a> {
+    /// Text, of any bytes; also a value of a kind that this version of the SDK
+    /// does not know.
+    Text(&'a [u8]),
+    /// A signed 64-bit integer.
+    Integer(i64),
+    /// A point in time.
+    Timestamp(Timestamp),
+    /// An IP address, in canonical form.
+    Ip(&'a [u8]),
+    /// A list of strings.
+    List(List<'a>),
+    /// A JSON value that no other kind stands for (a fraction, `true`, an object),
+    /// as its text.
+    Json(&'a [u8]),
+}
+
+impl<'a> Field<'a> {
+    pub(crate) fn new(raw: &'a RawField<'a>) -> Self {
+        Field { raw }
+    }
+
+    /// The field's name, of any bytes.
+    #[inline]
+    pub fn key(&self) -> &'a [u8] {
+        self.raw.key.as_slice()
+    }
+
+    /// Its value.
+    #[inline]
+    pub fn value(&self) -> FieldValue<'a> {
+        let text = self.raw.text.as_slice();
+        match self.raw.kind {
+            value_kind::INTEGER => FieldValue::Integer(self.raw.number),
+            value_kind::TIMESTAMP => FieldValue::Timestamp(Timestamp::from_micros(self.raw.number)),
+            value_kind::IP => FieldValue::Ip(text),
+            value_kind::LIST => {
+                let count = usize::try_from(self.raw.number).unwrap_or(0);
+                FieldValue::List(List::from_escaped(text, count))
+            }
+            value_kind::JSON => FieldValue::Json(text),
+            _ => FieldValue::Text(text),
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! A host in a box: runs a plugin in a test of its own, over the same functions
+//! by which the real host calls it.
+//!
+//! Switch it on for tests only:
+//!
+//! ```toml
+//! [dev-dependencies]
+//! fantail-sdk = { version = "1", features = ["runner"] }
+//! ```
+
+use serde_json::Value;
+
+use crate::{
+    abi::{
+        driver_table, format_table, outcome, part, send_status, value_kind, DriverInstance,
+        FormatFailure, FormatInstance, RSlice, RawEvent, RawField,
+    },
+    Driver, DriverContext, Format, FormatContext,
+};
+
+/// Runs a format.
+pub struct FormatRunner {
+    instance: FormatInstance,
+}
+
+impl FormatRunner {
+    /// Opens the format `F` with settings as they come from a configuration.
+    ///
+    /// # Errors
+    ///
+    /// What the format has against the settings.
+    pub fn open<F: Format>(settings: &Value) -> Result<Self, String> {
+        Self::open_with::<F>(settings, &FormatContext::default())
+    }
+
+    /// The same with a context, for example a limit on the length of fields.
+    ///
+    /// # Errors
+    ///
+    /// What the format has against the settings.
+    pub fn open_with<F: Format>(settings: &Value, context: &FormatContext) -> Result<Self, String> {
+        FormatInstance::open(format_table::<F>(), settings, context)
+            .map(|instance| FormatRunner { instance })
+    }
+
+    /// The payloads' MIME type.
+    pub fn content_type(&self) -> String {
+        self.instance.content_type()
+    }
+
+    /// The payload of an event.
+    ///
+    /// # Errors
+    ///
+    /// When the format refuses the event or panics.
+    pub fn format(&mut self, event: &TestEvent) -> Result<Vec<u8>, FormatFailure> {
+        let mut payload = Vec::new();
+        event.with_raw(|raw| self.instance.format(raw, &mut payload)).map(|()| payload)
+    }
+}
+
+/// Runs a driver.
+pub struct DriverRunner {
+    instance: DriverInstance,
+    batches: u64,
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// The places of the payloads that were delivered.
+    pub delivered: Vec<usize>,
+    /// The places of those that were given up, and why.
+    pub given_up: Vec<(usize, String)>,
+    /// What the host has to do for the others; `None` when there are none.
+    pub error: Option<SentError>,
+}
+
+/// What the host has to do for payloads that are neither delivered nor given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SentError {
+    /// Send them again, not before the milliseconds have passed that the peer asked for.
+    Retry(String, Option<u64>),
+    /// Make a new instance.
+    Stop(String),
+    /// Make a new instance: this one panicked.
+    Panicked(String),
+}
+
+impl DriverRunner {
+    /// Opens the driver `D` with settings as they come from a configuration.
+    ///
+    /// # Errors
+    ///
+    /// What the driver has against the settings.
+    pub fn open<D: Driver>(settings: &Value) -> Result<Self, String> {
+        Self::open_with::<D>(settings, &DriverContext::default())
+    }
+
+    /// The same with a context, for example the payloads' content type.
+    ///
+    /// # Errors
+    ///
+    /// What the driver has against the settings.
+    pub fn open_with<D: Driver>(settings: &Value, context: &DriverContext) -> Result<Self, String> {
+        DriverInstance::open(driver_table::<D>(), settings, context)
+            .map(|instance| DriverRunner { instance, batches: 0 })
+    }
+
+    /// Sends a batch.
+    ///
+    /// # Panics
+    ///
+    /// When the payloads together pass 4 GiB.
+    pub fn send<P: AsRef<[u8]>>(&mut self, payloads: &[P]) -> Sent {
+        let mut bytes = Vec::new();
+        let mut ends = Vec::new();
+        for payload in payloads {
+            bytes.extend_from_slice(payload.as_ref());
+            ends.push(u32::try_from(bytes.len()).expect("a test's payloads are small"));
+        }
+        let mut outcomes = vec![outcome::PENDING; ends.len()];
+        self.batches += 1;
+        let raw = self.instance.send(&bytes, &ends, &mut outcomes, self.batches);
+        let reasons = raw.given_up.iter();
+        Sent {
+            delivered: (0..ends.len()).filter(|&at| outcomes[at] == outcome::DELIVERED).collect(),
+            given_up: reasons.map(|one| (one.index as usize, one.reason.to_string())).collect(),
+            error: sent_error(&raw),
+        }
+    }
+
+    /// Calls the driver's `flush`.
+    pub fn flush(&mut self) -> Option<SentError> {
+        sent_error(&self.instance.flush())
+    }
+
+    /// Calls the driver's `reopen`.
+    pub fn reopen(&mut self) -> Option<SentError> {
+        sent_error(&self.instance.reopen())
+    }
+}
+
+fn sent_error(raw: &crate::abi::RawSent) -> Option<SentError> {
+    let message = raw.message.to_string();
+    match raw.status {
+        send_status::DONE => None,
+        send_status::RETRY => {
+            let after = raw.retry_after_millis;
+            Some(SentError::Retry(message, (after != u64::MAX).then_some(after)))
+        }
+        send_status::PANICKED => Some(SentError::Panicked(message)),
+        _ => Some(SentError::Stop(message)),
+    }
+}
+
+/// An event made by hand; it has the parts that were set.
+#[derive(Clone, Debug, Default)]
+pub struct TestEvent {
+    parts: u32,
+    log_type: Option<u8>,
+    name: Vec<u8>,
+    hostname: Vec<u8>,
+    start_micros: i64,
+    end_micros: i64,
+    categories: Vec<Vec<u8>>,
+    fields: Vec<TestField>,
+}
+
+#[derive(Clone, Debug)]
+struct TestField {
+    key: Vec<u8>,
+    text: Vec<u8>,
+    number: i64,
+    kind: u32,
+}
+
+impl TestEvent {
+    /// An event without any part.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the name.
+    #[must_use]
+    pub fn name(mut self, name: impl AsRef<[u8]>) -> Self {
+        self.parts |= part::NAME;
+        self.name = name.as_ref().to_vec();
+        self
+    }
+
+    /// Sets the machine's name.
+    #[must_use]
+    pub fn hostname(mut self, hostname: impl AsRef<[u8]>) -> Self {
+        self.parts |= part::HOSTNAME;
+        self.hostname = hostname.as_ref().to_vec();
+        self
+    }
+
+    /// Sets both times, in microseconds since the epoch.
+    #[must_use]
+    pub fn times(mut self, start_micros: i64, end_micros: i64) -> Self {
+        self.parts |= part::START_TIME | part::END_TIME;
+        (self.start_micros, self.end_micros) = (start_micros, end_micros);
+        self
+    }
+
+    /// Sets the severity, 0 to 5.
+    #[must_use]
+    pub fn log_type(mut self, log_type: u8) -> Self {
+        self.log_type = Some(log_type);
+        self
+    }
+
+    /// Gives the event its categories; none is different from not being called.
+    #[must_use]
+    pub fn categories<C: AsRef<[u8]>>(mut self, categories: &[C]) -> Self {
+        self.parts |= part::CATEGORIES;
+        self.categories = categories.iter().map(|name| name.as_ref().to_vec()).collect();
+        self
+    }
+
+    /// Gives the event fields, none so far; the calls below do that too.
+    #[must_use]
+    pub fn fields(mut self) -> Self {
+        self.parts |= part::FIELDS;
+        self
+    }
+
+    /// Adds a text field.
+    #[must_use]
+    pub fn text(self, key: impl AsRef<[u8]>, text: impl AsRef<[u8]>) -> Self {
+        self.field(key.as_ref(), text.as_ref(), 0, value_kind::TEXT)
+    }
+
+    /// Adds an integer field.
+    #[must_use]
+    pub fn integer(self, key: impl AsRef<[u8]>, number: i64) -> Self {
+        self.field(key.as_ref(), b"", number, value_kind::INTEGER)
+    }
+
+    /// Adds a timestamp field, in microseconds since the epoch.
+    #[must_use]
+    pub fn timestamp(self, key: impl AsRef<[u8]>, micros: i64) -> Self {
+        self.field(key.as_ref(), b"", micros, value_kind::TIMESTAMP)
+    }
+
+    /// Adds an address field, in canonical form.
+    #[must_use]
+    pub fn ip(self, key: impl AsRef<[u8]>, address: impl AsRef<[u8]>) -> Self {
+        self.field(key.as_ref(), address.as_ref(), 0, value_kind::IP)
+    }
+
+    /// Adds a JSON field, as its text.
+    #[must_use]
+    pub fn json(self, key: impl AsRef<[u8]>, json: impl AsRef<[u8]>) -> Self {
+        self.field(key.as_ref(), json.as_ref(), 0, value_kind::JSON)
+    }
+
+    /// Adds a list field.
+    #[must_use]
+    pub fn list<E: AsRef<[u8]>>(self, key: impl AsRef<[u8]>, elements: &[E]) -> Self {
+        let escaped: Vec<_> =
+            elements.iter().map(|element| crate::list::escape(element.as_ref())).collect();
+        let count = elements.len() as i64;
+        self.field(key.as_ref(), &escaped.join(&b'\t'), count, value_kind::LIST)
+    }
+
+    /// Adds a field of a kind that only a later SDK knows.
+    #[must_use]
+    pub fn unknown_kind(self, key: impl AsRef<[u8]>, text: impl AsRef<[u8]>) -> Self {
+        self.field(key.as_ref(), text.as_ref(), 0, u32::MAX)
+    }
+
+    fn field(mut self, key: &[u8], text: &[u8], number: i64, kind: u32) -> Self {
+        self.parts |= part::FIELDS;
+        self.fields.push(TestField { key: key.to_vec(), text: text.to_vec(), number, kind });
+        self
+    }
+
+    fn with_raw<T>(&self, use_it: impl FnOnce(&RawEvent<'_>) -> T) -> T {
+        let categories: Vec<RSlice<'_, u8>> =
+            self.categories.iter().map(|name| name.as_slice().into()).collect();
+        let fields: Vec<RawField<'_>> = self
+            .fields
+            .iter()
+            .map(|field| RawField {
+                key: field.key.as_slice().into(),
+                text: field.text.as_slice().into(),
+                number: field.number,
+                kind: field.kind,
+                flags: 0,
+            })
+            .collect();
+        use_it(&RawEvent {
+            parts: self.parts,
+            log_type: self.log_type.map_or(u32::MAX, u32::from),
+            name: self.name.as_slice().into(),
+            hostname: self.hostname.as_slice().into(),
+            start_micros: self.start_micros,
+            end_micros: self.end_micros,
+            categories: categories.as_slice().into(),
+            fields: fields.as_slice().into(),
+        })
+    }
+}
+
+/// The JSON Schema that a plugin's settings have.
+///
+/// # Panics
+///
+/// When it is not a JSON value, which a schema always is.
+pub fn schema<S: crate::Settings>() -> Value {
+    serde_json::from_str(&crate::settings::schema::<S>())
+        .expect("invariant: a schema is a JSON value")
+}
