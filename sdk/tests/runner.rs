@@ -1,6 +1,7 @@
 //! A plugin seen through the runner: settings, outcomes, panics.
 
 #![cfg(feature = "runner")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test's plugins panic on purpose")]
 
 use std::time::Duration;
 
