@@ -4,4 +4,6 @@
 #![deny(unsafe_code)]
 
 pub mod event;
+pub mod plugin;
+pub mod telemetry;
 pub mod text;

@@ -1,3 +1,4 @@
 //! Leaf encodings, each with its own specification.
 
+pub mod rfc3339;
 pub mod tab_escape;

@@ -30,6 +30,9 @@ pub use table::{
 };
 pub use view::{outcome, part, value_kind, RawBatch, RawEvent, RawField};
 
+/// The version of this SDK.
+pub const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// The types of abi_stable that views and tables are made of.
 pub use abi_stable::{
     library::{LibHeader, ROOT_MODULE_LOADER_NAME, ROOT_MODULE_LOADER_NAME_WITH_NUL},

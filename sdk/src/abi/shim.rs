@@ -32,7 +32,7 @@ pub fn plugin_table(
     driver: Option<DriverTableRef>,
 ) -> PluginTableRef {
     PluginTable {
-        sdk_version: RStr::from_str(env!("CARGO_PKG_VERSION")),
+        sdk_version: RStr::from_str(super::SDK_VERSION),
         name: RStr::from_str(name),
         version: RStr::from_str(version),
         description: RStr::from_str(description),

@@ -1,0 +1,320 @@
+//! One plugin library: from a file to checked tables.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::{self, Read},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use abi_stable::{
+    StableAbi,
+    abi_stability::abi_checking::{AbiInstabilityErrors, check_layout_compatibility},
+    library::{AbiHeaderRef, LibHeader, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL},
+    prefix_type::PrefixTypeTrait,
+    type_layout::TypeLayout,
+};
+use fantail_sdk::abi::{
+    DriverTableRef, FormatTableRef, HostTable, HostTableRef, PluginTableRef, RStr,
+};
+use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::Refusal;
+
+/// The SDK's version that this host was built with.
+const OUR_SDK: &str = fantail_sdk::abi::SDK_VERSION;
+
+/// The largest plugin file, in bytes: far above any real one.
+const SIZE_MAX: u64 = 512 << 20;
+
+/// From where a library is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// From a private copy, named by its digest and gone at once: whatever then
+    /// happens to the plugin's file, the running host keeps what it loaded.
+    PrivateCopy,
+    /// From the file itself: nothing is opened for writing. For commands that end soon.
+    InPlace,
+}
+
+/// A loaded plugin library.
+#[derive(Clone)]
+pub struct Library {
+    /// The file it came from.
+    pub path: PathBuf,
+    /// The SHA-256 digest of that file, in lower-case hexadecimal.
+    pub sha256: String,
+    /// The name that configurations use.
+    pub name: String,
+    /// The plugin's own version.
+    pub version: String,
+    /// The version of the SDK it was built with.
+    pub sdk_version: String,
+    /// One line on what it does.
+    pub description: String,
+    /// Its format and the schema of its settings.
+    pub format: Option<(FormatTableRef, Value)>,
+    /// Its driver and the schema of its settings.
+    pub driver: Option<(DriverTableRef, Value)>,
+}
+
+/// The libraries loaded so far, by digest: the same file is never loaded twice.
+static LOADED: Mutex<Option<HashMap<String, &'static LibHeader>>> = Mutex::new(None);
+
+impl Library {
+    /// Checks and loads the plugin in `path`, whose digest must be `pin` if there is one.
+    ///
+    /// # Errors
+    ///
+    /// When the file must not or can't be used; nothing of it has run then, unless
+    /// the loader itself got that far.
+    pub fn load(path: &Path, pin: Option<&str>, placement: Placement) -> Result<Self, Refusal> {
+        let content = read_trusted(path)?;
+        let sha256 = hex(&Sha256::digest(&content));
+        if let Some(pin) = pin
+            && !pin.eq_ignore_ascii_case(&sha256)
+        {
+            return Err(Refusal::WrongDigest(pin.to_owned(), sha256));
+        }
+        let header = load_once(path, &content, &sha256, placement)?;
+        let table = checked_table(header)?;
+        table.start()(host_table(), table.name());
+        describe(path, sha256, table)
+    }
+}
+
+/// Reads a file that nobody but root and ourselves can have written.
+fn read_trusted(path: &Path) -> Result<Vec<u8>, Refusal> {
+    let file = File::open(path).map_err(Refusal::Unreadable)?;
+    // The open file is asked, not the path: they could differ a moment later.
+    let status = file.metadata().map_err(Refusal::Unreadable)?;
+    if !status.is_file() {
+        return Err(Refusal::NotAFile);
+    }
+    let own_user = rustix::process::geteuid().as_raw();
+    if status.uid() != 0 && status.uid() != own_user {
+        return Err(Refusal::ForeignOwner(status.uid()));
+    }
+    let own_group = [0, rustix::process::getegid().as_raw()].contains(&status.gid());
+    let foreign_writers = if own_group { 0o002 } else { 0o022 };
+    if status.mode() & foreign_writers != 0 {
+        return Err(Refusal::WritableByOthers(status.mode() & 0o7777));
+    }
+    let mut content = Vec::new();
+    file.take(SIZE_MAX).read_to_end(&mut content).map_err(Refusal::Unreadable)?;
+    Ok(content)
+}
+
+fn load_once(
+    path: &Path,
+    content: &[u8],
+    sha256: &str,
+    placement: Placement,
+) -> Result<&'static LibHeader, Refusal> {
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let loaded = loaded.get_or_insert_with(HashMap::new);
+    if let Some(header) = loaded.get(sha256) {
+        return Ok(header);
+    }
+    let header = match placement {
+        Placement::InPlace => open_library(path)?,
+        Placement::PrivateCopy => open_copy(content, sha256)?,
+    };
+    loaded.insert(sha256.to_owned(), header);
+    Ok(header)
+}
+
+/// Writes the library to a place of our own, loads that, and removes it.
+fn open_copy(content: &[u8], sha256: &str) -> Result<&'static LibHeader, Refusal> {
+    let mut first_refusal = None;
+    for directory in private_places() {
+        let copied = write_copy(&directory, content, sha256);
+        let (place, copy) = match copied {
+            Ok(copied) => copied,
+            Err(error) => {
+                let reason = format!("no copy in {}: {error}", directory.display());
+                first_refusal.get_or_insert(Refusal::NotLoadable(reason));
+                continue;
+            }
+        };
+        let opened = open_library(&copy);
+        drop(place);
+        match opened {
+            // A directory mounted `noexec` is no place for libraries: try the next.
+            Err(Refusal::NotLoadable(reason)) if reason.contains("map segment") => {
+                first_refusal.get_or_insert(Refusal::NotLoadable(reason));
+            }
+            done => return done,
+        }
+    }
+    Err(first_refusal.unwrap_or_else(|| Refusal::NotLoadable("no place for a copy".into())))
+}
+
+/// Where private copies may go, the best place first: a service's own runtime
+/// directory (as systemd and logins name it), then the temporary directory.
+fn private_places() -> impl Iterator<Item = PathBuf> {
+    let named = ["RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"];
+    let named = named.into_iter().filter_map(std::env::var_os).map(PathBuf::from);
+    named.chain([std::env::temp_dir(), PathBuf::from("/var/tmp")])
+}
+
+fn write_copy(
+    directory: &Path,
+    content: &[u8],
+    sha256: &str,
+) -> io::Result<(tempfile::TempDir, PathBuf)> {
+    let place = tempfile::Builder::new().prefix("fantail-plugin-").tempdir_in(directory)?;
+    let copy = place.path().join(format!("{sha256}.so"));
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o500);
+    io::Write::write_all(&mut options.open(&copy)?, content)?;
+    Ok((place, copy))
+}
+
+fn open_library(path: &Path) -> Result<&'static LibHeader, Refusal> {
+    // SAFETY: loading runs the library's initialisers. That they do no harm is what
+    // the administrator vouches for who put the file into a plugin directory;
+    // `read_trusted` made sure that nobody else could have.
+    let handle = unsafe { Handle::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
+        .map_err(|error| Refusal::NotLoadable(loader_reason(path, &error)))?;
+    // SAFETY: a symbol of this name is only exported by abi_stable's or the SDK's
+    // macros, as a static `LibHeader` that begins with the `AbiHeader` which this
+    // reference type points to; its magic string is checked below, before
+    // anything behind it is read.
+    let symbol =
+        unsafe { handle.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
+    let header = match symbol {
+        Ok(symbol) => *symbol,
+        Err(_) => return Err(Refusal::NotAPlugin),
+    };
+    // The library is never unloaded: its statics and functions are in use from here on.
+    std::mem::forget(handle);
+    header.upgrade().map_err(|error| match error {
+        LibraryError::InvalidAbiHeader(theirs) => {
+            let theirs = format!("abi_stable {}.{}", theirs.abi_major, theirs.abi_minor);
+            Refusal::OtherVersion(theirs, "abi_stable 0.11")
+        }
+        other => Refusal::Failed(one_line(&other.to_string())),
+    })
+}
+
+/// What the system's loader said, without the copy's path, which nobody knows.
+fn loader_reason(path: &Path, error: &libloading::Error) -> String {
+    let said = error.to_string();
+    let path = path.display().to_string();
+    one_line(said.strip_prefix(&format!("{path}: ")).unwrap_or(&said))
+}
+
+/// Compares the layouts and only then initialises the plugin.
+fn checked_table(header: &'static LibHeader) -> Result<PluginTableRef, Refusal> {
+    let theirs = header.version_strings().version.to_string();
+    let layout = header.layout().ok_or_else(|| {
+        Refusal::OtherLayout(theirs.clone(), OUR_SDK, "it carries no layout to compare".into())
+    })?;
+    compare_layouts(PluginTableRef::LAYOUT, layout).map_err(|errors| {
+        Refusal::OtherLayout(theirs.clone(), OUR_SDK, first_difference(&errors))
+    })?;
+    // SAFETY: the layouts have just been found compatible, in one direction or the
+    // other: one of the two tables begins with the other, and missing entries are
+    // asked for (prefix types), never assumed.
+    let table = unsafe { header.init_root_module_with_unchecked_layout::<PluginTableRef>() };
+    table.map_err(|error| match error {
+        LibraryError::IncompatibleVersionNumber { actual_version, .. } => {
+            Refusal::OtherVersion(format!("fantail-sdk {actual_version}"), OUR_SDK)
+        }
+        other => Refusal::Failed(one_line(&other.to_string())),
+    })
+}
+
+/// Compatible in either direction: abi_stable accepts a library that knows more
+/// entries than the host, and calls a host that knows more than the library
+/// incompatible, although every entry is asked for before it is used.
+fn compare_layouts(
+    ours: &'static TypeLayout,
+    theirs: &'static TypeLayout,
+) -> Result<(), AbiInstabilityErrors> {
+    check_layout_compatibility(ours, theirs).or_else(|errors| {
+        check_layout_compatibility(theirs, ours).map_err(|_| errors)
+    })
+}
+
+/// The first thing that differs, in one line. (Written out whole, such an error
+/// has some 20,000 characters.)
+fn first_difference(errors: &AbiInstabilityErrors) -> String {
+    let Some(first) = errors.errors.first() else { return "unknown".into() };
+    let place = first.stack_trace.last().map(|frame| format!("`{}`: ", frame.found));
+    let what = first.errs.first().map_or_else(String::new, |error| format!("{error:?}"));
+    one_line(&format!("{}{what}", place.unwrap_or_default()))
+}
+
+/// The text with its white space squeezed, and at most 200 characters of it.
+fn one_line(text: &str) -> String {
+    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = line.char_indices().nth(200) {
+        line.truncate(end);
+        line.push('…');
+    }
+    line
+}
+
+fn describe(path: &Path, sha256: String, table: PluginTableRef) -> Result<Library, Refusal> {
+    let name = table.name().to_string();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if name.is_empty() || !name.bytes().all(plain) {
+        return Err(Refusal::Malformed(format!("`{}` is no plugin name", name.escape_debug())));
+    }
+    let parse = |schema: String| {
+        serde_json::from_str::<Value>(&schema)
+            .map_err(|error| Refusal::Malformed(format!("its settings' schema: {error}")))
+    };
+    let format = match table.format().into_option() {
+        Some(format) => Some((format, parse(format.schema()().into_string())?)),
+        None => None,
+    };
+    let driver = match table.driver().into_option() {
+        Some(driver) => Some((driver, parse(driver.schema()().into_string())?)),
+        None => None,
+    };
+    Ok(Library {
+        path: path.to_owned(),
+        sha256,
+        name,
+        version: table.version().to_string(),
+        sdk_version: table.sdk_version().to_string(),
+        description: table.description().to_string(),
+        format,
+        driver,
+    })
+}
+
+/// What plugins may call; made once.
+fn host_table() -> HostTableRef {
+    static TABLE: std::sync::OnceLock<HostTableRef> = std::sync::OnceLock::new();
+    *TABLE.get_or_init(|| HostTable { log: log_for_plugin }.leak_into_prefix())
+}
+
+extern "C" fn log_for_plugin(plugin: RStr<'_>, level: u32, text: RStr<'_>) {
+    let level = match level {
+        1 => log::Level::Error,
+        2 => log::Level::Warn,
+        3 => log::Level::Info,
+        4 => log::Level::Debug,
+        _ => log::Level::Trace,
+    };
+    // A panic in a logger must not leave this function.
+    let _ = std::panic::catch_unwind(|| {
+        log::log!(target: "plugin", level, "plugin {plugin}: {text}");
+    });
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
