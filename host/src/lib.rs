@@ -3,7 +3,9 @@
 
 #![deny(unsafe_code)]
 
+pub mod driver;
 pub mod event;
 pub mod plugin;
+pub mod queue;
 pub mod telemetry;
 pub mod text;

@@ -11,7 +11,7 @@ pub fn union(first: List<'_>, more: Value<'_>) -> (Vec<u8>, usize) {
     let mut count = first.len();
     let mut add = |element: &[u8]| {
         let known = List::from_escaped(&escaped, count);
-        if known.len() > 0 && known.escaped().split(|&byte| byte == b'\t').any(|e| e == element) {
+        if !known.is_empty() && known.escaped().split(|&byte| byte == b'\t').any(|e| e == element) {
             return;
         }
         if count > 0 {

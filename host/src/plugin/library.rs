@@ -185,8 +185,7 @@ fn open_library(path: &Path) -> Result<&'static LibHeader, Refusal> {
     // macros, as a static `LibHeader` that begins with the `AbiHeader` which this
     // reference type points to; its magic string is checked below, before
     // anything behind it is read.
-    let symbol =
-        unsafe { handle.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
+    let symbol = unsafe { handle.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
     let header = match symbol {
         Ok(symbol) => *symbol,
         Err(_) => return Err(Refusal::NotAPlugin),
@@ -237,9 +236,8 @@ fn compare_layouts(
     ours: &'static TypeLayout,
     theirs: &'static TypeLayout,
 ) -> Result<(), AbiInstabilityErrors> {
-    check_layout_compatibility(ours, theirs).or_else(|errors| {
-        check_layout_compatibility(theirs, ours).map_err(|_| errors)
-    })
+    check_layout_compatibility(ours, theirs)
+        .or_else(|errors| check_layout_compatibility(theirs, ours).map_err(|_| errors))
 }
 
 /// The first thing that differs, in one line. (Written out whole, such an error

@@ -1,4 +1,4 @@
 //! What the host says of itself: its log and its counts.
 
-pub mod log;
 pub mod ledger;
+pub mod log;

@@ -1,0 +1,357 @@
+//! One exporter's thread.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select, unbounded};
+use fantail_sdk::{
+    DriverContext,
+    abi::{DriverInstance, DriverTableRef, RawSent, outcome, send_status},
+};
+use serde_json::Value;
+
+use super::{Backoff, Pauses};
+use crate::{
+    queue::{Batch, Queue},
+    telemetry::{
+        ledger::{DropReason, ExporterLedger},
+        log::RateLimit,
+    },
+};
+
+/// How often one exporter may write a line about the same kind of trouble.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long a driver may keep payloads back while nothing comes, before it is
+/// asked to flush.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many panics in a row it takes until the payloads of a batch are sent one
+/// by one, and then until the one that brings the driver down is dropped.
+const PANICS_MAX: u32 = 3;
+
+/// How to make instances of an exporter's driver.
+#[derive(Clone)]
+pub struct DriverSource {
+    /// The driver's functions.
+    pub table: DriverTableRef,
+    /// Its settings.
+    pub settings: Value,
+    /// What else it is told.
+    pub context: DriverContext,
+}
+
+impl DriverSource {
+    /// Makes an instance.
+    ///
+    /// # Errors
+    ///
+    /// What the driver has against its settings.
+    pub fn open(&self) -> Result<DriverInstance, String> {
+        DriverInstance::open(self.table, &self.settings, &self.context)
+    }
+}
+
+/// What an exporter's thread can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Have the driver open its files and connections anew.
+    Reopen,
+    /// No batch will be pushed any more: deliver what is there and end.
+    Finish,
+    /// Give up at once: count what is there as dropped, and end.
+    Abandon,
+}
+
+/// Everything that an exporter's thread works with.
+pub struct Exporter {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where its batches wait.
+    pub queue: Arc<Queue>,
+    /// What it counts.
+    pub ledger: Arc<ExporterLedger>,
+    /// How to make its driver.
+    pub source: DriverSource,
+    /// How long to wait between attempts.
+    pub pauses: Pauses,
+}
+
+/// A running exporter.
+pub struct ExporterThread {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What it counts.
+    pub ledger: Arc<ExporterLedger>,
+    control: Sender<Control>,
+    handle: thread::JoinHandle<()>,
+    abandoned: Arc<AtomicBool>,
+}
+
+impl ExporterThread {
+    /// Starts the thread; `driver` is its first instance.
+    ///
+    /// # Errors
+    ///
+    /// When the system can't start a thread.
+    pub fn start(exporter: Exporter, driver: DriverInstance) -> std::io::Result<Self> {
+        let (control, commands) = unbounded();
+        let name = exporter.name.clone();
+        let ledger = Arc::clone(&exporter.ledger);
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let state = State {
+            backoff: Backoff::new(exporter.pauses, seed(&name)),
+            driver: Some(driver),
+            exporter,
+            commands,
+            finishing: false,
+            abandoned: Arc::clone(&abandoned),
+            trouble: RateLimit::new(LOG_INTERVAL),
+            refusals: RateLimit::new(LOG_INTERVAL),
+            unflushed: false,
+            batches: 0,
+            panics: 0,
+        };
+        let handle =
+            thread::Builder::new().name(format!("exporter {name}")).spawn(move || state.run())?;
+        Ok(ExporterThread { name, ledger, control, handle, abandoned })
+    }
+
+    /// Tells the thread something.
+    pub fn tell(&self, control: Control) {
+        if control == Control::Abandon {
+            self.abandoned.store(true, Ordering::Relaxed);
+        }
+        // A thread that has ended needs to be told nothing.
+        let _ = self.control.send(control);
+    }
+
+    /// Whether the thread has ended.
+    pub fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+}
+
+/// A seed for the jitter: the exporter's name and the moment.
+fn seed(name: &str) -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(name)
+}
+
+struct State {
+    exporter: Exporter,
+    /// `None` after the instance stopped or panicked, until a new one is made.
+    driver: Option<DriverInstance>,
+    commands: Receiver<Control>,
+    backoff: Backoff,
+    finishing: bool,
+    abandoned: Arc<AtomicBool>,
+    trouble: RateLimit,
+    refusals: RateLimit,
+    unflushed: bool,
+    /// The batches so far: a batch's id.
+    batches: u64,
+    /// Panics of the driver in a row, without a payload delivered between.
+    panics: u32,
+}
+
+impl State {
+    fn run(mut self) {
+        let queue = Arc::clone(&self.exporter.queue);
+        loop {
+            if self.finishing && queue.is_empty() {
+                break;
+            }
+            let next = select! {
+                recv(queue.receiver()) -> batch => batch.ok(),
+                recv(self.commands) -> command => {
+                    self.obey(command.unwrap_or(Control::Finish));
+                    None
+                }
+                default(FLUSH_INTERVAL) => {
+                    self.flush();
+                    None
+                }
+            };
+            if let Some(batch) = next {
+                queue.received(&batch);
+                self.deliver(batch);
+            }
+        }
+        while self.unflushed && !self.abandoned.load(Ordering::Relaxed) {
+            self.flush();
+            if self.unflushed {
+                self.pause(None);
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Control) {
+        match command {
+            Control::Reopen => {
+                if let Some(driver) = &mut self.driver {
+                    let answer = driver.reopen();
+                    self.note_answer("reopening", &answer);
+                }
+            }
+            Control::Finish => self.finishing = true,
+            Control::Abandon => {
+                self.finishing = true;
+                self.abandoned.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Asks the driver to bring what it has taken to its end, after there was any.
+    fn flush(&mut self) {
+        if !std::mem::take(&mut self.unflushed) {
+            return;
+        }
+        if let Some(driver) = &mut self.driver {
+            let answer = driver.flush();
+            self.unflushed = answer.status == send_status::RETRY;
+            self.note_answer("flushing", &answer);
+        }
+    }
+
+    /// Sees to it that every payload of the batch is delivered or counted as dropped.
+    fn deliver(&mut self, mut batch: Batch) {
+        self.batches += 1;
+        let mut outcomes = Vec::new();
+        while !batch.is_empty() {
+            if self.abandoned.load(Ordering::Relaxed) {
+                self.exporter.ledger.dropped(DropReason::Shutdown, batch.len() as u64);
+                break;
+            }
+            let id = self.batches;
+            let count = if self.panics < PANICS_MAX { batch.len() } else { 1 };
+            let Some(driver) = self.instance() else { continue };
+            outcomes.clear();
+            outcomes.resize(count, outcome::PENDING);
+            let (bytes, ends) = batch.first(count);
+            let answer = driver.send(bytes, ends, &mut outcomes, id);
+            self.unflushed = true;
+            let pending = self.count(&answer, &mut outcomes);
+            if pending < count {
+                self.panics = 0;
+                self.backoff_ended();
+            }
+            if pending > 0 {
+                self.exporter.ledger.retried();
+                self.note_trouble(&answer, pending);
+                let after = answer.retry_after_millis;
+                self.pause((after != u64::MAX).then(|| Duration::from_millis(after)));
+            }
+            if pending == 0 && count == batch.len() {
+                break;
+            }
+            batch.retain(|at| outcomes.get(at).is_none_or(|&one| one == outcome::PENDING));
+        }
+        self.exporter.queue.recycle(batch);
+    }
+
+    /// The driver; a new one if the last one stopped, after a pause if that fails.
+    fn instance(&mut self) -> Option<&mut DriverInstance> {
+        if self.driver.is_none() {
+            match self.exporter.source.open() {
+                Ok(driver) => self.driver = Some(driver),
+                Err(reason) => {
+                    log::error!("exporter {}: no new driver: {reason}", self.exporter.name);
+                    self.pause(None);
+                }
+            }
+        }
+        self.driver.as_mut()
+    }
+
+    /// Counts what was delivered and given up, drops the instance if it is no good
+    /// any more, and returns how many payloads are pending.
+    fn count(&mut self, answer: &RawSent, outcomes: &mut [u8]) -> usize {
+        if !answer.instance_is_usable() {
+            self.driver = None;
+        }
+        let ledger = &self.exporter.ledger;
+        if answer.status == send_status::PANICKED {
+            self.panics += 1;
+            if self.panics >= 2 * PANICS_MAX && outcomes[0] == outcome::PENDING {
+                let name = &self.exporter.name;
+                log::error!("exporter {name}: dropped a payload: the driver {}", answer.message);
+                ledger.dropped(DropReason::Panic, 1);
+                outcomes[0] = COUNTED;
+            }
+        }
+        let of = |wanted| outcomes.iter().filter(|&&outcome| outcome == wanted).count();
+        let (delivered, given_up) = (of(outcome::DELIVERED), of(outcome::GIVEN_UP));
+        ledger.delivered(delivered as u64);
+        if given_up > 0 {
+            ledger.dropped(DropReason::Refused, given_up as u64);
+            if let Some(held) = self.refusals.pass(Instant::now()) {
+                let reason = answer.given_up.first().map_or("", |first| first.reason.as_str());
+                let held = held_back(held);
+                let name = &self.exporter.name;
+                log::warn!("exporter {name}: dropped {given_up} payloads: {reason}{held}");
+            }
+        }
+        of(outcome::PENDING)
+    }
+
+    /// The peer has taken something: the next trouble is a new one.
+    fn backoff_ended(&mut self) {
+        if self.backoff.attempts() > 0 {
+            log::info!("exporter {}: delivering again", self.exporter.name);
+            self.backoff.reset();
+        }
+    }
+
+    fn note_trouble(&self, answer: &RawSent, pending: usize) {
+        if let Some(held) = self.trouble.pass(Instant::now()) {
+            let (name, held) = (&self.exporter.name, held_back(held));
+            let what = match answer.status {
+                send_status::DONE | send_status::RETRY => "will try again",
+                _ => "will try again with a new instance of the driver",
+            };
+            let reason = answer.message.as_str();
+            log::warn!("exporter {name}: {pending} payloads not delivered, {what}: {reason}{held}");
+        }
+    }
+
+    fn note_answer(&mut self, doing: &str, answer: &RawSent) {
+        if answer.status != send_status::DONE {
+            log::warn!("exporter {}: {doing} failed: {}", self.exporter.name, answer.message);
+        }
+        if !answer.instance_is_usable() {
+            self.driver = None;
+        }
+    }
+
+    /// Waits before the next attempt, and obeys meanwhile.
+    fn pause(&mut self, asked_for: Option<Duration>) {
+        let until = Instant::now() + self.backoff.next_pause(asked_for);
+        while !self.abandoned.load(Ordering::Relaxed) {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.commands.recv_timeout(left) {
+                Ok(command) => self.obey(command),
+                Err(RecvTimeoutError::Timeout) => return,
+                Err(RecvTimeoutError::Disconnected) => {
+                    // Nobody is left to command: what remains is tried once more.
+                    thread::sleep(left);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// The outcome of a payload that was dropped and counted here.
+const COUNTED: u8 = u8::MAX;
+
+/// What to add about lines that were not written.
+fn held_back(count: u64) -> String {
+    if count == 0 { String::new() } else { format!(" ({count} more such lines held back)") }
+}

@@ -1,0 +1,10 @@
+//! From the queue to the driver plugin: one thread for each exporter.
+//!
+//! The thread owns everything that a driver must not: when to try again, when to
+//! make a new instance, what to count. A driver only delivers, or says why not.
+
+mod backoff;
+mod exporter;
+
+pub use backoff::{Backoff, Pauses};
+pub use exporter::{Control, DriverSource, Exporter, ExporterThread};

@@ -1,0 +1,258 @@
+//! A queue in memory: a lock-free bounded channel, and a count of its bytes.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+
+use super::{Batch, Wake};
+use crate::telemetry::ledger::{DropReason, ExporterLedger};
+
+/// What happens to a batch that does not fit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QueueFull {
+    /// Whoever brought it waits: the inputs that feed this exporter stand still.
+    #[default]
+    Block,
+    /// It is dropped and counted.
+    DropNewest,
+    /// The batches that have waited longest are dropped and counted, until it fits.
+    DropOldest,
+}
+
+/// What became of a batch that was pushed.
+#[derive(Debug)]
+pub enum Pushed {
+    /// It is in the queue, or dropped and counted. Here is an empty one.
+    Taken(Batch),
+    /// There is no room and the queue blocks: here it is again.
+    Full(Batch),
+}
+
+/// The queue of one exporter.
+#[derive(Debug)]
+pub struct Queue {
+    sender: Sender<Batch>,
+    receiver: Receiver<Batch>,
+    /// Emptied batches on their way back to the workers, for their memory.
+    spare_sender: Sender<Batch>,
+    spare: Receiver<Batch>,
+    bytes: AtomicUsize,
+    bytes_max: usize,
+    when_full: QueueFull,
+    ledger: Arc<ExporterLedger>,
+    /// Set by a worker that found no room, cleared by the thread that makes some.
+    room_wanted: AtomicBool,
+    wakes: Mutex<Vec<Wake>>,
+}
+
+impl Queue {
+    /// What a batch takes besides its payloads' bytes, at the least: an idle
+    /// host's batches of one event each must not pass the bound unseen.
+    const BATCH_OVERHEAD: usize = 512;
+
+    /// A queue of at most `bytes_max` bytes. (One batch always fits.)
+    pub fn new(bytes_max: usize, when_full: QueueFull, ledger: Arc<ExporterLedger>) -> Self {
+        // The channel's own bound is behind the one of bytes: no more batches fit.
+        let capacity = (bytes_max / Self::BATCH_OVERHEAD).clamp(1, 1 << 16);
+        let (sender, receiver) = bounded(capacity);
+        let (spare_sender, spare) = bounded(16);
+        Queue {
+            sender,
+            receiver,
+            spare_sender,
+            spare,
+            bytes: AtomicUsize::new(0),
+            bytes_max,
+            when_full,
+            ledger,
+            room_wanted: AtomicBool::new(false),
+            wakes: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Has `wake` called when there is room again after a push found none.
+    pub fn on_room(&self, wake: Wake) {
+        self.wakes.lock().unwrap_or_else(PoisonError::into_inner).push(wake);
+    }
+
+    /// Puts a batch in, or does what the configuration says when it does not fit.
+    pub fn push(&self, batch: Batch) -> Pushed {
+        let (mut batch, rest) = batch.fitted();
+        let taken = |rest: Option<Batch>| {
+            Pushed::Taken(rest.or_else(|| self.spare.try_recv().ok()).unwrap_or_default())
+        };
+        loop {
+            batch = match self.try_push(batch) {
+                Ok(()) => return taken(rest),
+                Err(batch) => batch,
+            };
+            match self.when_full {
+                QueueFull::Block => {
+                    // Once more after the wish is known: the exporter may have
+                    // made room between the attempt and the wish.
+                    self.room_wanted.store(true, Ordering::SeqCst);
+                    return match self.try_push(batch) {
+                        Ok(()) => taken(rest),
+                        Err(batch) => Pushed::Full(batch),
+                    };
+                }
+                QueueFull::DropNewest => {
+                    self.ledger.dropped(DropReason::QueueFull, batch.len() as u64);
+                    batch.clear();
+                    return Pushed::Taken(batch);
+                }
+                QueueFull::DropOldest => {
+                    if let Ok(oldest) = self.receiver.try_recv() {
+                        self.taken(&oldest);
+                        self.ledger.dropped(DropReason::QueueFull, oldest.len() as u64);
+                    }
+                }
+            }
+        }
+    }
+
+    fn try_push(&self, batch: Batch) -> Result<(), Batch> {
+        let cost = Self::cost(&batch);
+        let reserve =
+            |bytes: usize| (bytes == 0 || bytes + cost <= self.bytes_max).then_some(bytes + cost);
+        if self.bytes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, reserve).is_err() {
+            return Err(batch);
+        }
+        self.sender.try_send(batch).map_err(|error| {
+            self.bytes.fetch_sub(cost, Ordering::SeqCst);
+            match error {
+                TrySendError::Full(batch) | TrySendError::Disconnected(batch) => batch,
+            }
+        })
+    }
+
+    fn cost(batch: &Batch) -> usize {
+        batch.bytes().len() + size_of_val(batch.ends()) + Self::BATCH_OVERHEAD
+    }
+
+    fn taken(&self, batch: &Batch) {
+        self.bytes.fetch_sub(Self::cost(batch), Ordering::SeqCst);
+        if self.room_wanted.swap(false, Ordering::SeqCst) {
+            let wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner);
+            wakes.iter().for_each(Wake::wake);
+        }
+    }
+
+    /// The receiving end, for a select; each received batch must be given to
+    /// [`received`](Self::received).
+    pub fn receiver(&self) -> &Receiver<Batch> {
+        &self.receiver
+    }
+
+    /// Says that `batch` was taken from [`receiver`](Self::receiver).
+    pub fn received(&self, batch: &Batch) {
+        self.taken(batch);
+    }
+
+    /// Takes the batch that has waited longest, or `None` after `patience`.
+    pub fn take(&self, patience: Duration) -> Option<Batch> {
+        match self.receiver.recv_timeout(patience) {
+            Ok(batch) => {
+                self.taken(&batch);
+                Some(batch)
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    /// Gives back a batch that is done, for its memory.
+    pub fn recycle(&self, mut batch: Batch) {
+        batch.clear();
+        // When there are enough spare ones its memory is simply freed.
+        let _ = self.spare_sender.try_send(batch);
+    }
+
+    /// The bytes that are waiting.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// The batches that are waiting.
+    pub fn len(&self) -> usize {
+        self.receiver.len()
+    }
+
+    /// Whether nothing is waiting.
+    pub fn is_empty(&self) -> bool {
+        self.receiver.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+    use super::{Batch, Pushed, Queue, QueueFull};
+    use crate::telemetry::ledger::ExporterLedger;
+
+    fn batch(payload: &[u8]) -> Batch {
+        let mut batch = Batch::default();
+        batch
+            .append::<()>(|bytes| {
+                bytes.extend_from_slice(payload);
+                Ok(())
+            })
+            .unwrap();
+        batch
+    }
+
+    #[test]
+    fn each_policy_does_what_it_says() {
+        let check = |when_full, expected: &[&[u8]], dropped: u64, full: usize| {
+            let ledger = Arc::new(ExporterLedger::default());
+            let queue = Queue::new(2 * 1024, when_full, Arc::clone(&ledger));
+            let mut blocked = 0;
+            for payload in [b"1", b"2", b"3", b"4", b"5"] {
+                ledger.matched(1);
+                match queue.push(batch(payload)) {
+                    Pushed::Taken(spare) => assert!(spare.is_empty()),
+                    Pushed::Full(back) => {
+                        assert_eq!(back.payload(0), payload);
+                        blocked += 1;
+                    }
+                }
+            }
+            let mut left = Vec::new();
+            while let Some(batch) = queue.take(Duration::ZERO) {
+                left.push(batch.payload(0).to_vec());
+            }
+            assert_eq!(left, expected, "{when_full:?}");
+            assert_eq!(blocked, full, "{when_full:?}");
+            let figures = ledger.figures();
+            assert_eq!(figures.dropped.get("queue_full").copied().unwrap_or(0), dropped);
+            assert_eq!(queue.bytes(), 0);
+        };
+        check(QueueFull::Block, &[b"1", b"2", b"3"], 0, 2);
+        check(QueueFull::DropNewest, &[b"1", b"2", b"3"], 2, 0);
+        check(QueueFull::DropOldest, &[b"3", b"4", b"5"], 2, 0);
+    }
+
+    #[test]
+    fn one_batch_always_fits_and_order_is_kept() {
+        let queue = Queue::new(1, QueueFull::Block, Arc::default());
+        assert!(matches!(queue.push(batch(&[b'x'; 100_000])), Pushed::Taken(_)));
+        assert!(matches!(queue.push(batch(b"y")), Pushed::Full(_)));
+        let mut model = VecDeque::new();
+        let queue = Queue::new(1 << 20, QueueFull::Block, Arc::default());
+        for number in 0_u32..500 {
+            assert!(matches!(queue.push(batch(&number.to_le_bytes())), Pushed::Taken(_)));
+            model.push_back(number.to_le_bytes());
+            if number % 3 == 0 {
+                let batch = queue.take(Duration::ZERO).unwrap();
+                assert_eq!(batch.payload(0), model.pop_front().unwrap());
+                queue.recycle(batch);
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Between format and driver: batches of payloads, waiting for one exporter.
+//!
+//! Each exporter has one queue. Every worker puts its own batches in, the
+//! exporter's thread takes them out. A queue is bounded by the bytes of the
+//! payloads in it; what happens to a batch that does not fit is `queue_full`.
+
+mod batch;
+mod memory;
+mod wake;
+
+pub use batch::Batch;
+pub use memory::{Pushed, Queue, QueueFull};
+pub use wake::Wake;
