@@ -5,6 +5,7 @@
 
 pub mod driver;
 pub mod event;
+pub mod filter;
 pub mod plugin;
 pub mod queue;
 pub mod telemetry;

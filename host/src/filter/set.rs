@@ -1,0 +1,85 @@
+//! The filters of all metrics together: which of them an event matches.
+//!
+//! This is the seam: callers see indices, and how they come about may change.
+//! Today every filter is asked, one after the other, by the naive evaluator.
+
+use super::Filter;
+use super::ast::TestId;
+use super::mismatch::{Description, Mismatch, MismatchKind, Place};
+use super::naive;
+use crate::event::Event;
+
+/// Filters, by the order in which they were given.
+#[derive(Clone, Debug, Default)]
+pub struct FilterSet {
+    filters: Vec<Filter>,
+    named_only: bool,
+}
+
+impl FilterSet {
+    /// A set of `filters`; the first one's index is 0.
+    pub fn new(filters: impl IntoIterator<Item = Filter>) -> Self {
+        let filters: Vec<_> = filters.into_iter().collect();
+        let named_only = filters.iter().all(Filter::requires_event_name);
+        FilterSet { filters, named_only }
+    }
+
+    /// The filters.
+    pub fn filters(&self) -> &[Filter] {
+        &self.filters
+    }
+
+    /// Whether unnamed events are dropped unseen, as Dovecot does when every
+    /// filter needs a name. So `NOT event=a` alone never matches an unnamed event,
+    /// and does beside a filter that needs no name.
+    pub fn drops_unnamed(&self) -> bool {
+        self.named_only
+    }
+
+    /// Puts the indices of the filters that match into `matched`, in ascending
+    /// order. What was in it is gone; its capacity stays for the next event.
+    pub fn matches_into(&self, event: &Event<'_>, matched: &mut Vec<u32>) {
+        self.matches_into_reporting(event, matched, &mut |_| {});
+    }
+
+    /// As [`matches_into`](Self::matches_into), and tells `report` of every
+    /// comparison that can't work, each time it is made.
+    /// [`SeenMismatches`](super::SeenMismatches) knows the first.
+    pub fn matches_into_reporting(
+        &self,
+        event: &Event<'_>,
+        matched: &mut Vec<u32>,
+        report: &mut dyn FnMut(Mismatch),
+    ) {
+        matched.clear();
+        if self.named_only && event.name.is_none_or(<[u8]>::is_empty) {
+            return;
+        }
+        for (index, filter) in (0..).zip(&self.filters) {
+            let mut report = |test: TestId, kind: MismatchKind| {
+                report(Mismatch { place: Place { filter: index, test }, kind });
+            };
+            if naive::matches(filter.expr(), event, &mut report) {
+                matched.push(index);
+            }
+        }
+    }
+
+    /// The mismatch in one sentence. It must be one of this set.
+    pub fn describe(&self, mismatch: Mismatch) -> Description<'_> {
+        let Place { filter, test } = mismatch.place;
+        Description { test: self.filters[filter as usize].expr().test(test), kind: mismatch.kind }
+    }
+
+    /// The text that stands for all filters in a FILTER line: their canonical
+    /// texts, joined by OR. Empty filters add nothing to it.
+    pub fn canonical(&self) -> String {
+        let texts: Vec<_> = self
+            .filters
+            .iter()
+            .filter(|filter| !filter.is_empty())
+            .map(Filter::canonical)
+            .collect();
+        texts.join(" OR ")
+    }
+}
