@@ -33,7 +33,7 @@ pub enum Node {
 
 /// What joins two expressions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Joint {
+pub(super) enum Joint {
     /// `AND`
     And,
     /// `OR`

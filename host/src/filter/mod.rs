@@ -39,7 +39,7 @@ mod wildcard;
 #[cfg(test)]
 mod tests;
 
-pub use ast::{Expr, FieldTest, Joint, NameTest, Node, NodeId, Op, Test, TestId};
+pub use ast::{Expr, FieldTest, NameTest, Node, NodeId, Op, Test, TestId};
 pub use error::{Error, ErrorKind};
 pub use literal::{Decimal, Literal, Taken};
 pub use mismatch::{Description, Mismatch, MismatchKind, Place, SeenMismatches};
