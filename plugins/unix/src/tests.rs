@@ -1,0 +1,221 @@
+use std::{
+    io::{BufRead, BufReader, Read},
+    os::unix::net::{UnixListener, UnixStream},
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use fantail_sdk::runner::{DriverRunner, Sent, SentError, schema};
+use serde_json::json;
+
+use super::{Settings, Unix};
+
+fn open(path: &Path) -> DriverRunner {
+    let settings =
+        json!({ "unix_path": path, "unix_connect_timeout": 100, "unix_write_timeout": 100 });
+    DriverRunner::open::<Unix>(&settings).unwrap()
+}
+
+fn whole(count: usize) -> Sent {
+    Sent { delivered: (0..count).collect(), given_up: vec![], error: None }
+}
+
+fn reason(sent: &Sent) -> &str {
+    match &sent.error {
+        Some(SentError::Retry(reason, None)) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn line(reader: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    line
+}
+
+fn accept(listener: &UnixListener) -> BufReader<UnixStream> {
+    BufReader::new(listener.accept().unwrap().0)
+}
+
+#[test]
+fn settings_are_documented() {
+    let schema = schema::<Settings>();
+    assert_eq!(schema["required"], json!(["unix_path"]));
+    let connect_timeout = &schema["properties"]["unix_connect_timeout"];
+    assert_eq!(
+        (&connect_timeout["default"], &connect_timeout["maximum"]),
+        (&json!(250), &json!(3_600_000))
+    );
+    assert_eq!(
+        connect_timeout["x-aliases"],
+        json!(["event_exporter_unix_connect_timeout", "transport_timeout"])
+    );
+    let refused = |settings| DriverRunner::open::<Unix>(&settings).err().unwrap();
+    assert_eq!(refused(json!({ "unix_path": "" })), "unix_path is empty");
+    for (name, value) in [("unix_connect_timeout", 0), ("unix_write_timeout", u64::MAX)] {
+        assert_eq!(
+            refused(json!({ "unix_path": "/a", name: value })),
+            "unix_connect_timeout and unix_write_timeout must be 1 ms to 1 h"
+        );
+    }
+}
+
+#[test]
+fn lines_arrive_over_one_connection() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut driver = open(&path);
+    assert_eq!(driver.send(&["one", "", "three\0"]), whole(3));
+    assert_eq!(driver.send(&["four"]), whole(1));
+    drop(driver);
+    let mut received = String::new();
+    accept(&listener).read_to_string(&mut received).unwrap();
+    assert_eq!(received, "one\n\nthree\0\nfour\n");
+}
+
+#[test]
+fn an_absent_peer_is_waited_for_by_the_host() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let mut driver = open(&path);
+    let check = |sent: &Sent, expected: &str| {
+        assert_eq!((sent.delivered.len(), sent.given_up.len()), (0, 0));
+        assert_eq!(reason(sent), format!("can't connect to {}: {expected}", path.display()));
+    };
+    check(&driver.send(&["one"]), "No such file or directory (os error 2)");
+    drop(UnixListener::bind(&path).unwrap());
+    check(&driver.send(&["one"]), "Connection refused (os error 111)");
+    std::fs::remove_file(&path).unwrap();
+    let listener = UnixListener::bind(&path).unwrap();
+    assert_eq!(driver.send(&["one"]), whole(1));
+    assert_eq!(line(&mut accept(&listener)), "one\n");
+}
+
+#[test]
+fn a_path_too_long_is_said() {
+    let path = "/x".repeat(100);
+    let sent = open(Path::new(&path)).send(&["one"]);
+    assert_eq!(reason(&sent), format!("can't connect to {path}: File name too long (os error 36)"));
+}
+
+#[test]
+fn a_full_backlog_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let first = UnixStream::connect(&path).unwrap();
+    let mut driver = open(&path);
+
+    let start = Instant::now();
+    let sent = driver.send(&["one"]);
+    assert!(reason(&sent).ends_with("its backlog stayed full for 100 ms"), "{sent:?}");
+    assert!((100..5000).contains(&start.elapsed().as_millis()));
+
+    let acceptor = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(30));
+        drop(listener.accept().unwrap());
+        line(&mut accept(&listener))
+    });
+    assert_eq!(driver.send(&["one"]), whole(1));
+    assert_eq!(acceptor.join().unwrap(), "one\n");
+    drop(first);
+}
+
+#[test]
+fn a_restarted_peer_is_connected_to_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut driver = open(&path);
+    assert_eq!(driver.send(&["one"]), whole(1));
+    assert_eq!(line(&mut accept(&listener)), "one\n");
+    assert_eq!(driver.send(&["two", "three"]), whole(2));
+    assert_eq!(line(&mut accept(&listener)), "two\n");
+}
+
+#[test]
+fn reopening_connects_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut driver = open(&path);
+    assert_eq!(driver.send(&["one"]), whole(1));
+    assert_eq!(driver.reopen(), None);
+    assert_eq!(driver.send(&["two"]), whole(1));
+    let (mut first, mut second) = (accept(&listener), accept(&listener));
+    assert_eq!((line(&mut first), line(&mut first)), ("one\n".into(), String::new()));
+    assert_eq!(line(&mut second), "two\n");
+}
+
+/// Payloads of a size at which a socket's buffer ends inside one.
+fn large_payloads() -> Vec<String> {
+    (0..10).map(|number| number.to_string().repeat(100_001)).collect()
+}
+
+#[test]
+fn a_peer_that_does_not_read_delays_for_a_bounded_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut driver = open(&path);
+    let payloads = large_payloads();
+    let start = Instant::now();
+    let sent = driver.send(&payloads);
+    assert!((100..5000).contains(&start.elapsed().as_millis()));
+    assert!(reason(&sent).ends_with("the peer does not read"), "{sent:?}");
+    let delivered = sent.delivered.len();
+    assert!((1..10).contains(&delivered), "{delivered}");
+
+    // The same connection goes on where it was, when the peer reads.
+    let reader = thread::spawn(move || {
+        let mut peer = accept(&listener);
+        (0..10).map(|_| line(&mut peer)).collect::<Vec<_>>()
+    });
+    assert_eq!(driver.send(&payloads[delivered..]), whole(10 - delivered));
+    let expected: Vec<_> = payloads.iter().map(|payload| format!("{payload}\n")).collect();
+    assert!(reader.join().unwrap() == expected);
+}
+
+#[test]
+fn a_payload_begun_and_then_dropped_ends_the_connection() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut driver = open(&path);
+    let payloads = large_payloads();
+    let delivered = driver.send(&payloads).delivered.len();
+    assert_eq!(driver.send(&["next"]), whole(1));
+    let (mut first, mut second) = (accept(&listener), accept(&listener));
+    for payload in &payloads[..delivered] {
+        assert!(line(&mut first) == format!("{payload}\n"));
+    }
+    assert!(!line(&mut first).ends_with('\n'), "a piece, then the end");
+    assert_eq!(line(&mut second), "next\n");
+}
+
+#[test]
+fn a_payload_cut_by_a_break_is_sent_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut driver = open(&path);
+    let payloads = large_payloads();
+    let closer = thread::spawn(move || {
+        let peer = listener.accept().unwrap().0;
+        thread::sleep(Duration::from_millis(30));
+        drop(peer);
+        listener
+    });
+    let sent = driver.send(&payloads);
+    assert!(reason(&sent).contains("Broken pipe"), "{sent:?}");
+    let delivered = sent.delivered.len();
+    assert!((1..10).contains(&delivered), "{delivered}");
+
+    let listener = closer.join().unwrap();
+    let reader = thread::spawn(move || line(&mut accept(&listener)));
+    assert_eq!(driver.send(&payloads[delivered..=delivered]), whole(1));
+    assert!(reader.join().unwrap() == format!("{}\n", payloads[delivered]));
+}
