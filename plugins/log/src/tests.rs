@@ -1,0 +1,266 @@
+use std::{
+    io::{Read, Seek},
+    mem::MaybeUninit,
+    os::unix::net::{UnixDatagram, UnixListener},
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use fantail_sdk::{
+    Driver, DriverContext,
+    runner::{DriverRunner, Sent, SentError, schema},
+};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use serde_json::{Value, json};
+
+use super::{Log, Settings};
+
+/// A driver whose sockets are `syslog` and `journal` in the directory.
+fn open(dir: &Path, target: &str) -> DriverRunner {
+    let settings = json!({
+        "log_target": target,
+        "log_syslog_socket": dir.join("syslog"),
+        "log_journal_socket": dir.join("journal"),
+    });
+    let context: DriverContext = serde_json::from_value(json!({ "exporter": "to\nlog" })).unwrap();
+    DriverRunner::open_with::<Log>(&settings, &context).unwrap()
+}
+
+fn whole(count: usize) -> Sent {
+    Sent { delivered: (0..count).collect(), given_up: vec![], error: None }
+}
+
+fn reason(sent: &Sent) -> &str {
+    match &sent.error {
+        Some(SentError::Retry(reason, None)) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn receive(socket: &UnixDatagram) -> Vec<u8> {
+    let mut datagram = vec![0; 1 << 20];
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let length = socket.recv(&mut datagram).unwrap();
+    datagram.truncate(length);
+    datagram
+}
+
+/// Compares a syslog record with the payload it should hold, its time with now.
+fn check_record(record: &[u8], payload: &str) {
+    let record = std::str::from_utf8(record).unwrap();
+    let rest = record.strip_prefix("<22>").unwrap();
+    let (time, rest) = rest.split_at(15);
+    assert_eq!(rest, format!(" fantail[{}]: {payload}", std::process::id()));
+    let now = jiff::Zoned::now();
+    let around: Vec<_> = (0..5)
+        .map(|ago| now.saturating_sub(jiff::SignedDuration::from_secs(ago)))
+        .map(|zoned| zoned.strftime("%b %e %H:%M:%S").to_string())
+        .collect();
+    assert!(around.iter().any(|near| near == time), "{time} is not now, {now}");
+}
+
+fn entry(message: &str) -> Vec<u8> {
+    let mut entry = b"PRIORITY=6\nSYSLOG_FACILITY=2\nSYSLOG_IDENTIFIER=fantail\n\
+        FANTAIL_EXPORTER\n\x06\0\0\0\0\0\0\0to\nlog\n"
+        .to_vec();
+    entry.extend_from_slice(message.as_bytes());
+    entry
+}
+
+#[test]
+fn settings_are_documented() {
+    let schema = schema::<Settings>();
+    let default = |name: &str| schema["properties"][name]["default"].clone();
+    assert_eq!(default("log_target"), "auto");
+    assert_eq!(default("log_syslog_socket"), "/dev/log");
+    assert_eq!(default("log_journal_socket"), "/run/systemd/journal/socket");
+    assert_eq!(schema.get("required").unwrap_or(&Value::Null), &Value::Null);
+    assert!(DriverRunner::open::<Log>(&json!({ "log_target": "paper" })).is_err());
+    assert_eq!(Log::FIELD_LENGTH_MAX, Some(1000));
+}
+
+#[test]
+fn syslog_takes_datagrams() {
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = UnixDatagram::bind(dir.path().join("syslog")).unwrap();
+    let mut driver = open(dir.path(), "syslog");
+    assert_eq!(driver.send(&["{\"event\":\"a\"}", "b\tc\nd"]), whole(2));
+    check_record(&receive(&daemon), "{\"event\":\"a\"}");
+    check_record(&receive(&daemon), "b\tc#012d");
+}
+
+#[test]
+fn syslog_takes_a_stream() {
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = UnixListener::bind(dir.path().join("syslog")).unwrap();
+    let mut driver = open(dir.path(), "syslog");
+    assert_eq!(driver.send(&["one", "two\0"]), whole(2));
+    drop(driver);
+    let mut stream = Vec::new();
+    daemon.accept().unwrap().0.read_to_end(&mut stream).unwrap();
+    let records: Vec<_> = stream.split(|byte| *byte == 0).collect();
+    assert_eq!(records.len(), 3);
+    check_record(records[0], "one");
+    check_record(records[1], "two#000");
+}
+
+#[test]
+fn a_restarted_daemon_is_found_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("syslog");
+    let mut driver = open(dir.path(), "syslog");
+    let absent = driver.send(&["one"]);
+    let expected = format!("can't connect to {}: No such file or directory", path.display());
+    assert!(reason(&absent).starts_with(&expected), "{absent:?}");
+
+    let daemon = UnixDatagram::bind(&path).unwrap();
+    assert_eq!(driver.send(&["one"]), whole(1));
+    check_record(&receive(&daemon), "one");
+    drop(daemon);
+    assert!(reason(&driver.send(&["two"])).contains("Connection refused"));
+    std::fs::remove_file(&path).unwrap();
+    let daemon = UnixDatagram::bind(&path).unwrap();
+    assert_eq!(driver.send(&["two"]), whole(1));
+    check_record(&receive(&daemon), "two");
+}
+
+#[test]
+fn a_record_too_long_for_syslog_is_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = UnixDatagram::bind(dir.path().join("syslog")).unwrap();
+    let mut driver = open(dir.path(), "syslog");
+    let long = "x".repeat(1 << 20);
+    let sent = driver.send(&["one", &long, "three"]);
+    assert_eq!((sent.delivered, sent.error), (vec![0, 2], None));
+    assert!(sent.given_up[0].1.ends_with("bytes are too long for syslog"), "{:?}", sent.given_up);
+    check_record(&receive(&daemon), "one");
+    check_record(&receive(&daemon), "three");
+}
+
+#[test]
+fn a_log_that_does_not_read_delays_for_a_bounded_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = UnixDatagram::bind(dir.path().join("syslog")).unwrap();
+    let mut driver = open(dir.path(), "auto");
+    let payloads: Vec<_> = (0..2000).map(|number| number.to_string()).collect();
+    let start = Instant::now();
+    let sent = driver.send(&payloads);
+    assert!((1..5).contains(&start.elapsed().as_secs()));
+    assert!(reason(&sent).ends_with("the log does not read"), "{sent:?}");
+    let delivered = sent.delivered.len();
+    assert!((1..2000).contains(&delivered), "{delivered}");
+
+    let reader = thread::spawn(move || {
+        (0..2000).map(|_| receive(&daemon)).for_each(drop);
+        daemon
+    });
+    assert_eq!(driver.send(&payloads[delivered..]), whole(2000 - delivered));
+    let daemon = reader.join().unwrap();
+    daemon.set_nonblocking(true).unwrap();
+    assert!(daemon.recv(&mut [0; 8]).is_err(), "nothing twice");
+}
+
+#[test]
+fn the_journal_takes_any_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = UnixDatagram::bind(dir.path().join("journal")).unwrap();
+    let mut driver = open(dir.path(), "journal");
+    assert_eq!(driver.send(&["{\"event\":\"a\"}", "b\nMESSAGE=c"]), whole(2));
+    assert_eq!(receive(&journal), entry("MESSAGE={\"event\":\"a\"}\n"));
+    assert_eq!(receive(&journal), entry("MESSAGE\n\x0b\0\0\0\0\0\0\0b\nMESSAGE=c\n"));
+}
+
+#[test]
+fn the_journal_takes_long_entries_as_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = UnixDatagram::bind(dir.path().join("journal")).unwrap();
+    let mut driver = open(dir.path(), "journal");
+    let long = "x".repeat(1 << 20);
+    assert_eq!(driver.send(&[&long]), whole(1));
+
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let received = recvmsg(&journal, &mut [], &mut control, RecvFlags::CMSG_CLOEXEC).unwrap();
+    assert_eq!(received.bytes, 0);
+    let Some(RecvAncillaryMessage::ScmRights(mut files)) = control.drain().next() else {
+        panic!("no file came");
+    };
+    let mut file = std::fs::File::from(files.next().unwrap());
+    let mut content = Vec::new();
+    file.rewind().unwrap();
+    file.read_to_end(&mut content).unwrap();
+    assert!(content == entry(&format!("MESSAGE={long}\n")));
+    assert!(file.set_len(0).is_err(), "sealed");
+}
+
+#[test]
+fn auto_takes_the_first_that_exists_and_keeps_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let syslog = UnixDatagram::bind(dir.path().join("syslog")).unwrap();
+    let mut driver = open(dir.path(), "auto");
+    assert_eq!(driver.send(&["one"]), whole(1));
+    check_record(&receive(&syslog), "one");
+
+    let journal = UnixDatagram::bind(dir.path().join("journal")).unwrap();
+    assert_eq!(driver.send(&["two"]), whole(1));
+    check_record(&receive(&syslog), "two");
+    assert_eq!(driver.reopen(), None);
+    assert_eq!(driver.send(&["three"]), whole(1));
+    assert_eq!(receive(&journal), entry("MESSAGE=three\n"));
+}
+
+/// The directory in which the test below runs itself again, its standard error caught.
+const CAUGHT: &str = "FANTAIL_TEST_CAUGHT_STDERR";
+
+#[test]
+fn stderr_takes_lines_until_a_socket_appears() {
+    let Some(dir) = std::env::var_os(CAUGHT) else {
+        let dir = tempfile::tempdir().unwrap();
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "tests::stderr_takes_lines_until_a_socket_appears"])
+            .env(CAUGHT, dir.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        let expected = format!("one\ntwo\t#012\n{}\n", "x".repeat(10_000));
+        assert!(String::from_utf8_lossy(&output.stderr) == expected);
+        return;
+    };
+    let dir = Path::new(&dir);
+    let mut driver = open(dir, "auto");
+    assert_eq!(driver.send(&["one", "two\t\n"]), whole(2));
+    assert_eq!(driver.send(&["x".repeat(10_000)]), whole(1));
+    let syslog = UnixDatagram::bind(dir.join("syslog")).unwrap();
+    assert_eq!(driver.send(&["three"]), whole(1));
+    check_record(&receive(&syslog), "three");
+}
+
+/// The same, for a standard error that nobody reads.
+const UNREAD: &str = "FANTAIL_TEST_UNREAD_STDERR";
+
+#[test]
+fn a_stderr_that_nobody_reads_delays_for_a_bounded_time() {
+    if std::env::var_os(UNREAD).is_none() {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let status = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "tests::a_stderr_that_nobody_reads_delays_for_a_bounded_time"])
+            .env(UNREAD, "")
+            .stdout(std::process::Stdio::null())
+            .stderr(writer)
+            .status()
+            .unwrap();
+        assert!(status.success());
+        let mut written = String::new();
+        reader.read_to_string(&mut written).unwrap();
+        assert!((60_000..70_000).contains(&written.len()), "{}", written.len());
+        return;
+    }
+    let mut driver = open(Path::new("/nowhere"), "stderr");
+    let start = Instant::now();
+    let sent = driver.send(&["x".repeat(30_000), "y".repeat(30_000), "z".repeat(30_000)]);
+    assert_eq!(sent.delivered, [0, 1]);
+    assert_eq!(reason(&sent), "nobody reads standard error");
+    assert!((1..5).contains(&start.elapsed().as_secs()));
+}
