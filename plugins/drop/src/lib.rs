@@ -25,3 +25,19 @@ impl Driver for Drop {
 }
 
 export_driver!(Drop, "drop");
+
+#[cfg(test)]
+mod tests {
+    use fantail_sdk::runner::{DriverRunner, Sent};
+    use serde_json::json;
+
+    use super::Drop;
+
+    #[test]
+    fn every_payload_is_taken() {
+        let mut driver = DriverRunner::open::<Drop>(&json!({})).unwrap();
+        let expected = Sent { delivered: vec![0, 1, 2], given_up: vec![], error: None };
+        assert_eq!(driver.send(&["one", "", "three"]), expected);
+        assert_eq!((driver.flush(), driver.reopen()), (None, None));
+    }
+}

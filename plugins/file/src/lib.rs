@@ -26,8 +26,8 @@ use appender::Appender;
 fantail_sdk::settings! {
     /// Which file.
     pub struct Settings {
-        /// The file that payloads are appended to, each with a line feed; an absolute
-        /// path. Created with mode 0600 in a directory that must exist. No default.
+        /// The file that payloads are appended to, each with a line feed.
+        /// Created with mode 0600 in a directory that must exist. No default.
         #[schemars(extend("x-aliases" = ["event_exporter_file_path", "transport_args"]))]
         file_path: PathBuf,
     }

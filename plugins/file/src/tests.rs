@@ -47,6 +47,7 @@ fn lines_are_appended_to_a_private_file() {
     assert!(!path.exists(), "opened at the first batch only");
     assert_eq!(driver.send(&["one", "", "three\0\u{fc}"]), whole(3));
     assert_eq!(driver.send(&["four"]), whole(1));
+    assert_eq!(driver.send::<&str>(&[]), whole(0));
     assert_eq!(fs::read(&path).unwrap(), "one\n\nthree\0\u{fc}\nfour\n".as_bytes());
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 

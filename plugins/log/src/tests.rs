@@ -87,6 +87,7 @@ fn syslog_takes_datagrams() {
     let daemon = UnixDatagram::bind(dir.path().join("syslog")).unwrap();
     let mut driver = open(dir.path(), "syslog");
     assert_eq!(driver.send(&["{\"event\":\"a\"}", "b\tc\nd"]), whole(2));
+    assert_eq!(driver.send::<&str>(&[]), whole(0));
     check_record(&receive(&daemon), "{\"event\":\"a\"}");
     check_record(&receive(&daemon), "b\tc#012d");
 }

@@ -26,7 +26,7 @@ use connection::{Connection, WriteError};
 fantail_sdk::settings! {
     /// Where to and how patiently.
     pub struct Settings {
-        /// The socket to connect to; an absolute path, shorter than 108 bytes. No default.
+        /// The socket to connect to, a path of 107 bytes at most. No default.
         #[schemars(extend("x-aliases" = ["event_exporter_unix_path", "transport_args"]))]
         unix_path: PathBuf,
         /// How long to wait for a connection while the peer's backlog is full, 1 ms to 1 h.
@@ -76,8 +76,8 @@ const LINES_KEPT_MAX: usize = 1 << 20;
 impl Unix {
     /// A connection that is good for this batch: the one there is, or a new one.
     fn connect(&mut self, batch: &Batch<'_>) -> Result<(), SendError> {
-        let first = batch.payload(0);
-        let other_line = |begun: &Begun| begun.line.strip_suffix(b"\n") != Some(first);
+        let first = batch.payloads().next();
+        let other_line = |begun: &Begun| begun.line.strip_suffix(b"\n") != first;
         // The host has given the begun payload up: the peer must not take the next
         // one for the rest of it.
         let unusable = self.begun.as_ref().is_some_and(other_line)

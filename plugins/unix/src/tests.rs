@@ -11,10 +11,20 @@ use serde_json::json;
 
 use super::{Settings, Unix};
 
-fn open(path: &Path) -> DriverRunner {
-    let settings =
-        json!({ "unix_path": path, "unix_connect_timeout": 100, "unix_write_timeout": 100 });
+fn open_with(path: &Path, timeout: u64) -> DriverRunner {
+    let settings = json!({
+        "unix_path": path, "unix_connect_timeout": timeout, "unix_write_timeout": timeout,
+    });
     DriverRunner::open::<Unix>(&settings).unwrap()
+}
+
+/// A driver that has time, for tests that are not about time.
+fn open(path: &Path) -> DriverRunner {
+    open_with(path, 10_000)
+}
+
+fn open_hasty(path: &Path) -> DriverRunner {
+    open_with(path, 100)
 }
 
 fn whole(count: usize) -> Sent {
@@ -69,6 +79,7 @@ fn lines_arrive_over_one_connection() {
     let mut driver = open(&path);
     assert_eq!(driver.send(&["one", "", "three\0"]), whole(3));
     assert_eq!(driver.send(&["four"]), whole(1));
+    assert_eq!(driver.send::<&str>(&[]), whole(0));
     drop(driver);
     let mut received = String::new();
     accept(&listener).read_to_string(&mut received).unwrap();
@@ -107,10 +118,9 @@ fn a_full_backlog_is_waited_for() {
     let listener = UnixListener::bind(&path).unwrap();
     rustix::net::listen(&listener, 0).unwrap();
     let first = UnixStream::connect(&path).unwrap();
-    let mut driver = open(&path);
 
     let start = Instant::now();
-    let sent = driver.send(&["one"]);
+    let sent = open_hasty(&path).send(&["one"]);
     assert!(reason(&sent).ends_with("its backlog stayed full for 100 ms"), "{sent:?}");
     assert!((100..5000).contains(&start.elapsed().as_millis()));
 
@@ -119,7 +129,7 @@ fn a_full_backlog_is_waited_for() {
         drop(listener.accept().unwrap());
         line(&mut accept(&listener))
     });
-    assert_eq!(driver.send(&["one"]), whole(1));
+    assert_eq!(open(&path).send(&["one"]), whole(1));
     assert_eq!(acceptor.join().unwrap(), "one\n");
     drop(first);
 }
@@ -160,13 +170,13 @@ fn a_peer_that_does_not_read_delays_for_a_bounded_time() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("socket");
     let listener = UnixListener::bind(&path).unwrap();
-    let mut driver = open(&path);
+    let mut driver = open_hasty(&path);
     let payloads = large_payloads();
     let start = Instant::now();
     let sent = driver.send(&payloads);
     assert!((100..5000).contains(&start.elapsed().as_millis()));
     assert!(reason(&sent).ends_with("the peer does not read"), "{sent:?}");
-    let delivered = sent.delivered.len();
+    let mut delivered = sent.delivered.len();
     assert!((1..10).contains(&delivered), "{delivered}");
 
     // The same connection goes on where it was, when the peer reads.
@@ -174,7 +184,9 @@ fn a_peer_that_does_not_read_delays_for_a_bounded_time() {
         let mut peer = accept(&listener);
         (0..10).map(|_| line(&mut peer)).collect::<Vec<_>>()
     });
-    assert_eq!(driver.send(&payloads[delivered..]), whole(10 - delivered));
+    while delivered < 10 {
+        delivered += driver.send(&payloads[delivered..]).delivered.len();
+    }
     let expected: Vec<_> = payloads.iter().map(|payload| format!("{payload}\n")).collect();
     assert!(reader.join().unwrap() == expected);
 }
@@ -184,7 +196,7 @@ fn a_payload_begun_and_then_dropped_ends_the_connection() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("socket");
     let listener = UnixListener::bind(&path).unwrap();
-    let mut driver = open(&path);
+    let mut driver = open_hasty(&path);
     let payloads = large_payloads();
     let delivered = driver.send(&payloads).delivered.len();
     assert_eq!(driver.send(&["next"]), whole(1));
@@ -204,15 +216,15 @@ fn a_payload_cut_by_a_break_is_sent_again() {
     let mut driver = open(&path);
     let payloads = large_payloads();
     let closer = thread::spawn(move || {
-        let peer = listener.accept().unwrap().0;
-        thread::sleep(Duration::from_millis(30));
-        drop(peer);
+        // Reads a piece of the first payload, and goes.
+        listener.accept().unwrap().0.read_exact(&mut [0; 1000]).unwrap();
         listener
     });
     let sent = driver.send(&payloads);
-    assert!(reason(&sent).contains("Broken pipe"), "{sent:?}");
+    let broken = reason(&sent);
+    assert!(broken.contains("Broken pipe") || broken.contains("reset by peer"), "{broken}");
     let delivered = sent.delivered.len();
-    assert!((1..10).contains(&delivered), "{delivered}");
+    assert!(delivered < 10);
 
     let listener = closer.join().unwrap();
     let reader = thread::spawn(move || line(&mut accept(&listener)));
