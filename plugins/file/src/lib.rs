@@ -3,8 +3,8 @@
 //! The file is opened when the first batch comes: created with mode 0600 if it is
 //! not there, never through a symbolic link (in the last part of the path),
 //! and only if it is a regular file. A file that somebody moved away is still the
-//! one that is written to, until the host opens the driver anew (`fantail reopen`,
-//! as log rotation does); then the path is opened again.
+//! one that is written to, until the host calls `reopen`, as after a rotation of logs;
+//! then the path is opened again.
 //!
 //! A batch is one write. When the system takes a part of it only (a full disk, a
 //! quota, a limit on a file's size), the lines that went in whole are delivered,

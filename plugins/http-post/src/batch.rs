@@ -97,16 +97,21 @@ impl<'a> Run<'a> {
     fn work_on(&self, threads: usize, client: &Client, done: impl Fn(usize, Outcome)) {
         thread::scope(|scope| {
             let (sender, receiver) = mpsc::channel();
-            for _ in 0..threads {
+            let start = |_: &usize| {
                 let sender = sender.clone();
-                scope.spawn(move || {
+                let work = move || {
                     self.work(client, |index, outcome| {
                         let sent = sender.send((index, outcome));
                         sent.expect("invariant: received until all threads are done");
                     });
-                });
-            }
+                };
+                thread::Builder::new().name("post".into()).spawn_scoped(scope, work).is_ok()
+            };
+            let started = (0..threads).take_while(start).count();
             drop(sender);
+            if started == 0 {
+                self.work(client, &done);
+            }
             receiver.iter().for_each(|(index, outcome)| done(index, outcome));
         });
     }

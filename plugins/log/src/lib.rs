@@ -3,7 +3,7 @@
 //! `log_target = auto` looks when a batch comes and no socket is open: the journal's
 //! socket exists: `journal`; else the syslog socket exists: `syslog`; else
 //! `stderr`. A log once found is kept, also while it is away for a
-//! restart, until the host opens the driver anew.
+//! restart, until the host calls `reopen`.
 //!
 //! | target | what is written |
 //! | --- | --- |
