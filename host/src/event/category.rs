@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 /// A category of one [`CategoryRegistry`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CategoryId(u16);
@@ -13,7 +15,7 @@ pub struct CategoryId(u16);
 #[derive(Debug, Default)]
 pub struct CategoryRegistry {
     categories: Vec<Category>,
-    by_name: HashMap<Box<[u8]>, CategoryId>,
+    by_name: HashMap<Box<[u8]>, CategoryId, RandomState>,
 }
 
 #[derive(Debug)]
@@ -31,18 +33,23 @@ pub enum CategoryError {
     ParentChanged,
     /// The registry holds [`CategoryRegistry::CAPACITY`] categories already.
     Full,
+    /// The name is longer than [`CategoryRegistry::NAME_MAX`].
+    TooLong,
 }
 
 impl CategoryRegistry {
     /// The most categories that one connection may register. Dovecot has some 60.
     pub const CAPACITY: usize = 1024;
 
+    /// Bytes in the longest name of a category.
+    pub const NAME_MAX: usize = 255;
+
     /// Registers `name`, again without effect when it has the same parent.
     ///
     /// # Errors
     ///
-    /// When the parent is unknown, or not the one of the first time, or the
-    /// registry is full; the registry is unchanged then.
+    /// When the parent is unknown, or not the one of the first time, or the name
+    /// is too long, or the registry is full; the registry is unchanged then.
     pub fn register(
         &mut self,
         name: &[u8],
@@ -55,6 +62,9 @@ impl CategoryRegistry {
         if let Some(known) = self.find(name) {
             let same = self.categories[usize::from(known.0)].parent == parent;
             return if same { Ok(known) } else { Err(CategoryError::ParentChanged) };
+        }
+        if name.len() > Self::NAME_MAX {
+            return Err(CategoryError::TooLong);
         }
         if self.categories.len() == Self::CAPACITY {
             return Err(CategoryError::Full);
@@ -114,6 +124,7 @@ mod tests {
             registry.register(number.to_string().as_bytes(), None).unwrap();
         }
         assert_eq!(registry.register(b"more", None), Err(CategoryError::Full));
+        assert_eq!(registry.register(&[b'x'; 256], None), Err(CategoryError::TooLong));
         assert!(registry.register(b"7", None).is_ok());
     }
 }

@@ -1,51 +1,85 @@
 //! Lists of the same name along a chain of events are one list.
 
+use std::ops::Range;
+
 use fantail_sdk::List;
 
-use super::slot::Value;
+use super::key_index::{Inserted, KeyIndex};
 
-/// The elements of `first`, then those of `more` that `first` lacks: escaped,
-/// joined by TAB, and counted. A plain text counts as a list of one.
-pub fn union(first: List<'_>, more: Value<'_>) -> (Vec<u8>, usize) {
-    let mut escaped = first.escaped().to_vec();
-    let mut count = first.len();
-    let mut add = |element: &[u8]| {
-        let known = List::from_escaped(&escaped, count);
-        if !known.is_empty() && known.escaped().split(|&byte| byte == b'\t').any(|e| e == element) {
+/// Merges lists, and keeps the merged ones until they are cleared.
+#[derive(Clone, Debug, Default)]
+pub struct ListUnion {
+    /// The merged lists, one behind the other.
+    escaped: Vec<u8>,
+    /// Where the elements of the latest one are in `escaped`.
+    elements: Vec<Range<usize>>,
+    index: KeyIndex,
+}
+
+/// A list that a [`ListUnion`] keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MergedList {
+    place: Range<usize>,
+    count: usize,
+}
+
+impl ListUnion {
+    /// Forgets the merged lists.
+    pub fn clear(&mut self) {
+        self.escaped.clear();
+    }
+
+    /// The elements of all `lists` in order of appearance, each once.
+    pub fn merge<'e>(&mut self, lists: impl IntoIterator<Item = List<'e>>) -> MergedList {
+        let start = self.escaped.len();
+        self.elements.clear();
+        self.index.clear();
+        for list in lists.into_iter().filter(|list| !list.is_empty()) {
+            for element in list.escaped().split(|&byte| byte == b'\t') {
+                self.add(element);
+            }
+        }
+        MergedList { place: start..self.escaped.len(), count: self.elements.len() }
+    }
+
+    /// The list, as long as nothing was cleared since it was merged.
+    pub fn get(&self, merged: &MergedList) -> List<'_> {
+        List::from_escaped(&self.escaped[merged.place.clone()], merged.count)
+    }
+
+    fn add(&mut self, element: &[u8]) {
+        let known = |number: usize| &self.escaped[self.elements[number].clone()];
+        if self.index.insert(element, known) != Inserted::New {
             return;
         }
-        if count > 0 {
-            escaped.push(b'\t');
+        if !self.elements.is_empty() {
+            self.escaped.push(b'\t');
         }
-        escaped.extend_from_slice(element);
-        count += 1;
-    };
-    match more {
-        Value::List(list) if list.is_empty() => {}
-        Value::List(list) => list.escaped().split(|&byte| byte == b'\t').for_each(add),
-        Value::Text(text) => add(&crate::text::tab_escape::escape(text)),
-        Value::Integer(_) | Value::Timestamp(_) | Value::Ip(_) | Value::Json(_) => {}
+        let start = self.escaped.len();
+        self.escaped.extend_from_slice(element);
+        self.elements.push(start..self.escaped.len());
     }
-    (escaped, count)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Value, union};
+    use super::ListUnion;
     use fantail_sdk::List;
 
     #[test]
     fn a_union_has_each_element_once_in_order_of_appearance() {
-        let check =
-            |first: (&'static [u8], usize), more: Value<'static>, expected: (&[u8], usize)| {
-                let (escaped, count) = union(List::from_escaped(first.0, first.1), more);
-                assert_eq!((escaped.as_slice(), count), expected);
-            };
-        check((b"a\tb", 2), Value::List(List::from_escaped(b"b\tc\tc", 3)), (b"a\tb\tc", 3));
-        check((b"", 0), Value::List(List::from_escaped(b"x", 1)), (b"x", 1));
-        check((b"", 0), Value::List(List::from_escaped(b"", 1)), (b"", 1));
-        check((b"", 1), Value::List(List::from_escaped(b"", 1)), (b"", 1));
-        check((b"a", 1), Value::Text(b"b\tc"), (b"a\tb\x01tc", 2));
-        check((b"a", 1), Value::Integer(1), (b"a", 1));
+        let mut union = ListUnion::default();
+        let mut check = |lists: &[(&'static [u8], usize)], expected: (&[u8], usize)| {
+            let lists = lists.iter().map(|&(escaped, count)| List::from_escaped(escaped, count));
+            let merged = union.merge(lists);
+            assert_eq!(union.get(&merged), List::from_escaped(expected.0, expected.1));
+        };
+        check(&[], (b"", 0));
+        check(&[(b"a\tb", 2), (b"b\tc\tc", 3)], (b"a\tb\tc", 3));
+        check(&[(b"", 0), (b"x", 1)], (b"x", 1));
+        check(&[(b"", 0), (b"", 1)], (b"", 1));
+        check(&[(b"", 1), (b"", 1)], (b"", 1));
+        check(&[(b"", 1), (b"a", 1)], (b"\ta", 2));
+        check(&[(b"a\x01tb", 1), (b"a\tb", 2)], (b"a\x01tb\ta\tb", 3));
     }
 }

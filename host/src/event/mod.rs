@@ -7,6 +7,8 @@ pub mod builder;
 pub mod category;
 #[expect(clippy::module_inception, reason = "one noun, one file: the folder is the room")]
 pub mod event;
+pub mod flatten;
+pub mod key_index;
 pub mod list;
 pub mod log_type;
 pub mod open;
@@ -14,6 +16,7 @@ pub mod slot;
 
 pub use category::{CategoryError, CategoryId, CategoryRegistry};
 pub use event::{Ancestors, Categories, Event, Layer, Parts, Source};
+pub use flatten::{Export, Flattener};
 pub use log_type::LogType;
 pub use open::{OpenContent, OpenError, OpenEvents, OpenId, OpenLimits};
 pub use slot::{Bytes, Field, Slot, SlotValue, Span, Value};

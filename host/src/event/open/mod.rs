@@ -8,9 +8,11 @@
 use std::collections::HashMap;
 
 use fantail_sdk::Timestamp;
+use foldhash::fast::RandomState;
 
 use super::category::CategoryId;
 use super::event::{Layer, Source};
+use super::key_index::KeyIndex;
 use super::log_type::LogType;
 use super::slot::{Bytes, Field, Slot, SlotValue, Span, Value};
 
@@ -23,9 +25,10 @@ pub struct OpenId(u32);
 pub struct OpenEvents {
     places: Vec<Place>,
     free: Vec<u32>,
-    by_peer_id: HashMap<u64, OpenId>,
+    by_peer_id: HashMap<u64, OpenId, RandomState>,
     limits: OpenLimits,
     bytes: usize,
+    keys: KeyIndex,
 }
 
 /// Bounds on what one connection may keep open.
@@ -35,13 +38,15 @@ pub struct OpenLimits {
     pub events_max: usize,
     /// Parents above one event.
     pub depth_max: u32,
+    /// Fields of one event, not counting its parents'.
+    pub fields_max: usize,
     /// Bytes of all open events' names, fields and categories together.
     pub bytes_max: usize,
 }
 
 impl Default for OpenLimits {
     fn default() -> Self {
-        OpenLimits { events_max: 10_000, depth_max: 64, bytes_max: 16 << 20 }
+        OpenLimits { events_max: 10_000, depth_max: 64, fields_max: 1_000, bytes_max: 16 << 20 }
     }
 }
 
@@ -68,9 +73,9 @@ struct Place {
 pub struct OpenEvent {
     parent: Option<u32>,
     depth: u32,
-    name: Option<Box<[u8]>>,
+    name: Option<Span>,
     log_type: Option<LogType>,
-    source: Option<(Box<[u8]>, u32)>,
+    source: Option<(Span, u32)>,
     created: Timestamp,
     last_sent: Option<Timestamp>,
     arena: Vec<u8>,
@@ -101,9 +106,10 @@ impl OpenEvents {
         OpenEvents {
             places: Vec::new(),
             free: Vec::new(),
-            by_peer_id: HashMap::new(),
+            by_peer_id: HashMap::default(),
             limits,
             bytes: 0,
+            keys: KeyIndex::default(),
         }
     }
 
@@ -137,6 +143,11 @@ impl OpenEvents {
         self.len() == 0
     }
 
+    /// Bytes of all events that are kept, at most [`OpenLimits::bytes_max`].
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Opens an event under the peer's own id.
     ///
     /// # Errors
@@ -155,13 +166,21 @@ impl OpenEvents {
         if depth > self.limits.depth_max {
             return Err(OpenError::TooDeep);
         }
-        let mut event = OpenEvent { parent: parent.map(|id| id.0), depth, ..OpenEvent::default() };
-        event.merge(content);
-        let size = event.size();
-        if self.len() >= self.limits.events_max || self.bytes + size > self.limits.bytes_max {
+        let own = content.own;
+        let full = self.len() >= self.limits.events_max
+            || own.fields().len() > self.limits.fields_max
+            || self.bytes + size_of::<Place>() + content.size() > self.limits.bytes_max;
+        if full {
             return Err(OpenError::TooMany);
         }
-        self.bytes += size;
+        let mut event = OpenEvent { parent: parent.map(|id| id.0), depth, ..OpenEvent::default() };
+        event.arena.reserve_exact(content.arena_size());
+        event.take_over(content);
+        event.slots.reserve_exact(own.fields().len());
+        for field in own.fields() {
+            event.push(field);
+        }
+        self.bytes += event.size();
         if let Some(parent) = parent {
             self.places[parent.0 as usize].holders += 1;
         }
@@ -185,15 +204,21 @@ impl OpenEvents {
     ///
     /// # Errors
     ///
-    /// When the limit of bytes is passed already: one update may pass it, by no
-    /// more than a line, and later ones fail until events end.
+    /// When the event might become larger than a limit allows; nothing changes then.
     pub fn update(&mut self, id: OpenId, content: &OpenContent<'_>) -> Result<(), OpenError> {
-        if self.bytes > self.limits.bytes_max {
+        let event = &mut self.places[id.0 as usize].event;
+        event.index(&mut self.keys);
+        let added =
+            content.own.fields().filter(|field| event.find(&self.keys, field.key).is_none());
+        if event.slots.len() + added.count() > self.limits.fields_max
+            || self.bytes + content.size() > self.limits.bytes_max
+        {
             return Err(OpenError::TooMany);
         }
-        let event = &mut self.places[id.0 as usize].event;
         let before = event.size();
-        event.merge(content);
+        event.take_over(content);
+        event.set_all(content.own, &self.keys);
+        event.compact();
         self.bytes = self.bytes - before + event.size();
         Ok(())
     }
@@ -220,7 +245,7 @@ impl OpenEvents {
 impl OpenEvent {
     /// The event's own fields and categories.
     pub fn layer(&self) -> Layer<'_> {
-        Layer::new(Bytes::new(&self.arena, &[]), &self.slots, &self.categories)
+        Layer::new(self.bytes(), &self.slots, &self.categories)
     }
 
     /// When the event was created.
@@ -230,7 +255,12 @@ impl OpenEvent {
 
     /// The event's name.
     pub fn name(&self) -> Option<&[u8]> {
-        self.name.as_deref()
+        self.name.map(|span| self.bytes().at(span))
+    }
+
+    /// Where in the program the event was created.
+    pub fn source(&self) -> Option<Source<'_>> {
+        self.source.map(|(file, line)| Source { file: self.bytes().at(file), line })
     }
 
     /// The severity it was begun with.
@@ -238,15 +268,20 @@ impl OpenEvent {
         self.log_type
     }
 
-    fn merge(&mut self, content: &OpenContent<'_>) {
+    fn bytes(&self) -> Bytes<'_> {
+        Bytes::new(&self.arena, &[])
+    }
+
+    /// Takes over all that the content says, but for the fields.
+    fn take_over(&mut self, content: &OpenContent<'_>) {
         if let Some(name) = content.name {
-            self.name = Some(name.into());
+            self.name = Some(self.keep(name));
         }
         if content.log_type.is_some() {
             self.log_type = content.log_type;
         }
         if let Some(source) = content.source {
-            self.source = Some((source.file.into(), source.line));
+            self.source = Some((self.keep(source.file), source.line));
         }
         self.created = content.created;
         if content.last_sent.is_some() {
@@ -254,29 +289,45 @@ impl OpenEvent {
         }
         self.categories.clear();
         self.categories.extend_from_slice(content.own.categories());
-        for field in content.own.fields() {
-            self.set(field);
-        }
-        self.compact();
     }
 
-    fn set(&mut self, field: Field<'_>) {
-        let bytes = Bytes::new(&self.arena, &[]);
-        let known = self.slots.iter().position(|slot| bytes.at(slot.key) == field.key);
-        let value = match field.value {
+    /// Sets the layer's fields: in place where the event has them, by its index.
+    fn set_all(&mut self, layer: Layer<'_>, keys: &KeyIndex) {
+        for field in layer.fields() {
+            match self.find(keys, field.key) {
+                Some(number) => self.slots[number].value = self.keep_value(field.value),
+                None => self.push(field),
+            }
+        }
+    }
+
+    /// Makes `keys` the index of the event's fields.
+    fn index(&self, keys: &mut KeyIndex) {
+        keys.clear();
+        let bytes = self.bytes();
+        for slot in &self.slots {
+            keys.insert(bytes.at(slot.key), |number| bytes.at(self.slots[number].key));
+        }
+    }
+
+    fn find(&self, keys: &KeyIndex, key: &[u8]) -> Option<usize> {
+        keys.find(key, |number| self.bytes().at(self.slots[number].key))
+    }
+
+    fn push(&mut self, field: Field<'_>) {
+        let value = self.keep_value(field.value);
+        let key = self.keep(field.key);
+        self.slots.push(Slot { key, value });
+    }
+
+    fn keep_value(&mut self, value: Value<'_>) -> SlotValue {
+        match value {
             Value::List(list) => SlotValue::List(self.keep(list.escaped()), list.len() as u32),
             Value::Text(text) => SlotValue::Text(self.keep(text)),
             Value::Ip(text) => SlotValue::Ip(self.keep(text)),
             Value::Json(text) => SlotValue::Json(self.keep(text)),
             Value::Integer(number) => SlotValue::Integer(number),
             Value::Timestamp(time) => SlotValue::Timestamp(time),
-        };
-        match known {
-            Some(index) => self.slots[index].value = value,
-            None => {
-                let key = self.keep(field.key);
-                self.slots.push(Slot { key, value });
-            }
         }
     }
 
@@ -288,17 +339,24 @@ impl OpenEvent {
 
     /// Drops the bytes of overwritten values once they are most of the arena.
     fn compact(&mut self) {
-        let bytes = Bytes::new(&self.arena, &[]);
-        let live: usize = self.layer().fields().map(|field| live_bytes(&field)).sum();
-        if self.arena.len() < 512 || self.arena.len() < 2 * live {
+        if self.arena.len() < 512 {
             return;
         }
+        let live = self.layer().fields().map(|field| text_bytes(&field)).sum::<usize>()
+            + self.name().map_or(0, <[u8]>::len)
+            + self.source().map_or(0, |source| source.file.len());
+        if self.arena.len() < 2 * live {
+            return;
+        }
+        let bytes = self.bytes();
         let mut arena = Vec::with_capacity(live);
         let mut keep = |span: Span| {
             let start = arena.len();
             arena.extend_from_slice(bytes.at(span));
             Span::line(start, arena.len())
         };
+        let name = self.name.map(&mut keep);
+        let source = self.source.map(|(file, line)| (keep(file), line));
         let slots = self
             .slots
             .iter()
@@ -313,21 +371,34 @@ impl OpenEvent {
                 },
             })
             .collect();
-        self.slots = slots;
-        self.arena = arena;
+        (self.name, self.source, self.slots, self.arena) = (name, source, slots, arena);
     }
 
     fn size(&self) -> usize {
         size_of::<Place>()
-            + self.name.as_ref().map_or(0, |name| name.len())
-            + self.source.as_ref().map_or(0, |(file, _)| file.len())
             + self.arena.len()
             + self.slots.len() * size_of::<Slot>()
             + self.categories.len() * size_of::<CategoryId>()
     }
 }
 
-fn live_bytes(field: &Field<'_>) -> usize {
+impl OpenContent<'_> {
+    /// The bytes that the content adds to an event's arena, at most.
+    fn arena_size(&self) -> usize {
+        self.name.map_or(0, <[u8]>::len)
+            + self.source.map_or(0, |source| source.file.len())
+            + self.own.fields().map(|field| text_bytes(&field)).sum::<usize>()
+    }
+
+    /// The bytes that the content adds to an event, at most.
+    fn size(&self) -> usize {
+        self.arena_size()
+            + self.own.fields().len() * size_of::<Slot>()
+            + size_of_val(self.own.categories())
+    }
+}
+
+fn text_bytes(field: &Field<'_>) -> usize {
     field.key.len()
         + match field.value {
             Value::Text(text) | Value::Ip(text) | Value::Json(text) => text.len(),
@@ -335,3 +406,6 @@ fn live_bytes(field: &Field<'_>) -> usize {
             Value::Integer(_) | Value::Timestamp(_) => 0,
         }
 }
+
+#[cfg(test)]
+mod tests;

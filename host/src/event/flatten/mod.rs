@@ -1,0 +1,281 @@
+//! From an event with everything above it to what a format plugin is given.
+//!
+//! *All fields*: the global event's chain from its root down, then the event's
+//! own from its root down to itself. A field that is set again keeps its first
+//! position and has the last value; lists that follow each other are one list
+//! without duplicates; a value of another kind takes a list's place, and a list
+//! another kind's. *Selected fields*: the same values in the order of selection.
+//!
+//! *Categories*: the layers in the same order, each category followed by its
+//! ancestors, each once.
+//!
+//! Nothing is allocated once the scratch has grown to the size of the events.
+
+use abi::{RSlice, RawEvent, RawField, part, value_kind};
+use fantail_sdk::{List, Timestamp, abi};
+
+use super::category::{CategoryId, CategoryRegistry};
+use super::event::{Categories, Event, Layer, Parts};
+use super::key_index::{Inserted, KeyIndex};
+use super::list::{ListUnion, MergedList};
+use super::slot::{Field, Value};
+
+/// What a metric wants to have exported of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Export {
+    /// The parts, as far as the event has them.
+    pub include: Parts,
+    /// The metric's fields in the order of the export; none means: all.
+    pub fields: Vec<Box<[u8]>>,
+}
+
+/// Flattens events, one after the other.
+#[derive(Default)]
+pub struct Flattener {
+    layers: Vec<Layer<'static>>,
+    fields: Vec<RawField<'static>>,
+    categories: Vec<RSlice<'static, u8>>,
+    lists: Vec<ListPart<'static>>,
+    keys: KeyIndex,
+    union: ListUnion,
+    merged: Vec<(u32, MergedList)>,
+}
+
+/// A layer's part of the list at a place among the fields.
+#[derive(Clone, Copy, Debug)]
+struct ListPart<'e> {
+    place: u32,
+    order: u32,
+    /// `None` when a value of another kind was set, which ends the list so far.
+    list: Option<List<'e>>,
+}
+
+impl Flattener {
+    /// Shows `use_it` the parts of `event` that `export` asks for and that it has.
+    ///
+    /// `own_hostname` and `now` are for events that do not carry a host name or
+    /// an end time of their own.
+    pub fn with_raw<T>(
+        &mut self,
+        event: &Event<'_>,
+        export: &Export,
+        own_hostname: &[u8],
+        now: Timestamp,
+        use_it: impl FnOnce(&RawEvent<'_>) -> T,
+    ) -> T {
+        let parts = export.include.and(event.parts);
+        let mut layers = std::mem::take(&mut self.layers);
+        layers.extend(event.layers().filter(|layer| !layer.is_empty()));
+        layers.reverse();
+
+        let mut categories = std::mem::take(&mut self.categories);
+        if parts.contains(Parts::CATEGORIES) {
+            push_categories(event, &layers, &mut categories);
+        }
+
+        let mut collected = Collected {
+            fields: std::mem::take(&mut self.fields),
+            lists: std::mem::take(&mut self.lists),
+            // An event that stands alone is exported as it came in, lists included.
+            merges: !event.ancestors.is_empty(),
+        };
+        if parts.contains(Parts::FIELDS) {
+            if export.fields.is_empty() {
+                collected.all(&layers, &mut self.keys);
+            } else {
+                collected.selected(&layers, &export.fields);
+            }
+        }
+        collected.merge_lists(&mut self.union, &mut self.merged);
+        let Collected { mut fields, lists, .. } = collected;
+        for (place, merged) in &self.merged {
+            let list = self.union.get(merged);
+            let field = &mut fields[*place as usize];
+            (field.text, field.number) = (list.escaped().into(), list.len() as i64);
+        }
+
+        let mut raw = head(event, parts, own_hostname, now);
+        raw.categories = categories.as_slice().into();
+        raw.fields = fields.as_slice().into();
+        let result = use_it(&raw);
+
+        self.layers = recycle(layers);
+        self.categories = recycle(categories);
+        self.fields = recycle(fields);
+        self.lists = recycle(lists);
+        result
+    }
+}
+
+/// The event without its categories and fields.
+fn head<'e>(
+    event: &Event<'e>,
+    parts: Parts,
+    own_hostname: &'e [u8],
+    now: Timestamp,
+) -> RawEvent<'e> {
+    let has = |part| parts.contains(part);
+    let name = event.name.filter(|_| has(Parts::NAME));
+    let hostname = has(Parts::HOSTNAME).then(|| event.hostname.unwrap_or(own_hostname));
+    let start = has(Parts::START_TIME).then_some(event.start_time);
+    let end = has(Parts::END_TIME).then(|| event.end_time.unwrap_or(now));
+    let mut bits = u32::from(parts.bits());
+    if name.is_none() {
+        bits &= !part::NAME;
+    }
+    RawEvent {
+        parts: bits,
+        log_type: event.log_type.map_or(u32::MAX, |log_type| log_type as u32),
+        name: name.unwrap_or_default().into(),
+        hostname: hostname.unwrap_or_default().into(),
+        start_micros: start.unwrap_or_default().as_micros(),
+        end_micros: end.unwrap_or_default().as_micros(),
+        categories: RSlice::EMPTY,
+        fields: RSlice::EMPTY,
+    }
+}
+
+/// The fields of one event, as far as they are known.
+struct Collected<'e> {
+    fields: Vec<RawField<'e>>,
+    lists: Vec<ListPart<'e>>,
+    merges: bool,
+}
+
+impl<'e> Collected<'e> {
+    fn all(&mut self, layers: &[Layer<'e>], keys: &mut KeyIndex) {
+        let mut with_fields = layers.iter().filter(|layer| layer.fields().len() > 0);
+        if let (Some(only), None) = (with_fields.next(), with_fields.next()) {
+            for (place, field) in only.fields().enumerate() {
+                self.fields.push(raw_field(&field));
+                self.note_list(place, None, field.value);
+            }
+            return;
+        }
+        keys.clear();
+        for field in layers.iter().flat_map(Layer::fields) {
+            let known = |place: usize| self.fields[place].key.as_slice();
+            match keys.insert(field.key, known) {
+                Inserted::New => {
+                    self.fields.push(raw_field(&field));
+                    self.note_list(self.fields.len() - 1, None, field.value);
+                }
+                Inserted::Known(place) => {
+                    let before = std::mem::replace(&mut self.fields[place], raw_field(&field));
+                    self.note_list(place, Some(before.kind), field.value);
+                }
+            }
+        }
+    }
+
+    fn selected(&mut self, layers: &[Layer<'e>], keys: &'e [Box<[u8]>]) {
+        for key in keys {
+            let mut values = layers.iter().rev().filter_map(|layer| layer.value(key));
+            let Some(value) = values.next() else { continue };
+            let place = self.fields.len();
+            self.fields.push(raw_field(&Field { key, value }));
+            let (Value::List(list), true) = (value, self.merges) else { continue };
+            // The nearest part comes first here, and last in the merged list.
+            let first = self.lists.len();
+            self.push_list(place, Some(list));
+            for value in values {
+                let Value::List(list) = value else { break };
+                self.push_list(place, Some(list));
+            }
+            self.lists[first..].reverse();
+        }
+        for (order, part) in self.lists.iter_mut().enumerate() {
+            part.order = order as u32;
+        }
+    }
+
+    /// Remembers what the value means for the list at `place`, where a value of
+    /// the kind `before` has been.
+    fn note_list(&mut self, place: usize, before: Option<u32>, value: Value<'e>) {
+        match value {
+            _ if !self.merges => {}
+            Value::List(list) => self.push_list(place, Some(list)),
+            _ if before == Some(value_kind::LIST) => self.push_list(place, None),
+            _ => {}
+        }
+    }
+
+    fn push_list(&mut self, place: usize, list: Option<List<'e>>) {
+        let order = self.lists.len() as u32;
+        self.lists.push(ListPart { place: place as u32, order, list });
+    }
+
+    /// Merges the lists that have more than one part, or may have duplicates.
+    fn merge_lists(&mut self, union: &mut ListUnion, merged: &mut Vec<(u32, MergedList)>) {
+        union.clear();
+        merged.clear();
+        self.lists.sort_unstable_by_key(|part| (part.place, part.order));
+        for parts in self.lists.chunk_by(|one, other| one.place == other.place) {
+            let live = parts.rsplit(|part| part.list.is_none()).next().unwrap_or_default();
+            let lists = live.iter().filter_map(|part| part.list);
+            if lists.clone().map(|list| list.len()).sum::<usize>() > 1 {
+                merged.push((parts[0].place, union.merge(lists)));
+            }
+        }
+    }
+}
+
+/// A field as it crosses to a plugin.
+fn raw_field<'e>(field: &Field<'e>) -> RawField<'e> {
+    let (kind, text, number): (u32, &[u8], i64) = match field.value {
+        Value::Text(text) => (value_kind::TEXT, text, 0),
+        Value::Integer(number) => (value_kind::INTEGER, b"", number),
+        Value::Timestamp(time) => (value_kind::TIMESTAMP, b"", time.as_micros()),
+        Value::Ip(text) => (value_kind::IP, text, 0),
+        Value::List(list) => (value_kind::LIST, list.escaped(), list.len() as i64),
+        Value::Json(text) => (value_kind::JSON, text, 0),
+    };
+    RawField { key: field.key.into(), text: text.into(), number, kind, flags: 0 }
+}
+
+/// Appends the names of the categories of all layers with their ancestors.
+fn push_categories<'e>(event: &Event<'e>, layers: &[Layer<'e>], names: &mut Vec<RSlice<'e, u8>>) {
+    match event.categories {
+        Categories::Named(bytes, spans) => {
+            names.extend(spans.iter().map(|&span| RSlice::from(bytes.at(span))));
+        }
+        Categories::Registered(registry) => {
+            let mut seen = CategorySet::default();
+            for id in layers.iter().flat_map(|layer| layer.categories()) {
+                for id in registry.with_ancestors(*id) {
+                    if !seen.insert(id) {
+                        // Its ancestors came with it.
+                        break;
+                    }
+                    names.push(registry.name(id).into());
+                }
+            }
+        }
+    }
+}
+
+/// A set of one registry's categories.
+#[derive(Default)]
+struct CategorySet([u64; CategoryRegistry::CAPACITY / 64]);
+
+impl CategorySet {
+    /// Adds the category; false when it was in the set before.
+    fn insert(&mut self, id: CategoryId) -> bool {
+        let (word, bit) = (id.index() / 64, 1 << (id.index() % 64));
+        let new = self.0[word] & bit == 0;
+        self.0[word] |= bit;
+        new
+    }
+}
+
+/// The vector, emptied, for elements of another lifetime: an empty vector of
+/// `RawField<'a>` can't become one of `RawField<'static>`, but its allocation
+/// can be collected into one (the standard library does so in place when the
+/// elements have the same size and alignment).
+fn recycle<T, U>(mut vec: Vec<T>) -> Vec<U> {
+    vec.clear();
+    vec.into_iter().map(|_| unreachable!("invariant: the vector was cleared")).collect()
+}
+
+#[cfg(test)]
+mod tests;

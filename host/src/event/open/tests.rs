@@ -1,0 +1,219 @@
+//! Random operations on [`OpenEvents`], compared with the obvious: a tree of
+//! reference-counted events that own all they have.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use fantail_sdk::Timestamp;
+
+use super::{OpenContent, OpenError, OpenEvents, OpenLimits};
+use crate::event::{Bytes, CategoryRegistry, Layer, Slot, SlotValue, Source, Span, Value};
+
+#[derive(Debug, Default)]
+struct Model {
+    parent: Option<Rc<RefCell<Model>>>,
+    name: Option<String>,
+    source: Option<(String, u32)>,
+    fields: Vec<(String, String)>,
+    categories: Vec<usize>,
+}
+
+/// What an operation says about an event, with what an [`OpenContent`] borrows.
+#[derive(Debug, Default)]
+struct Said {
+    bytes: Vec<u8>,
+    name: Option<String>,
+    source: Option<(String, u32)>,
+    fields: Vec<(String, String)>,
+    slots: Vec<Slot>,
+    categories: Vec<usize>,
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.0 >> 33) as usize % end
+    }
+}
+
+fn said(random: &mut Random) -> Said {
+    let mut said = Said::default();
+    if random.below(3) == 0 {
+        said.name = Some(format!("name{}", random.below(9)));
+        said.source = Some(("x".repeat(random.below(99)), random.below(99) as u32));
+    }
+    for key in 0..8 {
+        if random.below(3) == 0 {
+            let value = format!("{}", random.below(9)).repeat(random.below(60));
+            said.fields.push((format!("key{}", (key + random.below(3)) % 8), value));
+        }
+    }
+    said.fields.sort();
+    said.fields.dedup_by(|one, other| one.0 == other.0);
+    said.categories = (0..random.below(3)).map(|_| random.below(5)).collect();
+    let mut keep = |text: &str| {
+        let start = said.bytes.len();
+        said.bytes.extend_from_slice(text.as_bytes());
+        Span::line(start, said.bytes.len())
+    };
+    for (key, value) in &said.fields {
+        let slot = Slot { key: keep(key), value: SlotValue::Text(keep(value)) };
+        said.slots.push(slot);
+    }
+    said
+}
+
+impl Model {
+    fn merge(&mut self, said: &Said) {
+        self.name = said.name.clone().or(self.name.take());
+        self.source = said.source.clone().or(self.source.take());
+        self.categories.clone_from(&said.categories);
+        for (key, value) in &said.fields {
+            match self.fields.iter_mut().find(|(known, _)| known == key) {
+                Some(field) => field.1.clone_from(value),
+                None => self.fields.push((key.clone(), value.clone())),
+            }
+        }
+    }
+}
+
+fn assert_same(open: &OpenEvents, peer_id: u64, model: &Rc<RefCell<Model>>) {
+    let mut next = Some(model.clone());
+    for event in open.chain(open.find(peer_id)) {
+        let model = next.expect("as many parents");
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        assert_eq!(event.name().map(text), model.borrow().name);
+        let source = event.source().map(|source| (text(source.file), source.line));
+        assert_eq!(source, model.borrow().source);
+        let fields: Vec<_> = event
+            .layer()
+            .fields()
+            .map(|field| match field.value {
+                Value::Text(value) => (text(field.key), text(value)),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(fields, model.borrow().fields);
+        assert_eq!(
+            event.layer().categories().iter().map(|id| id.index()).collect::<Vec<_>>(),
+            model.borrow().categories
+        );
+        next = model.borrow().parent.clone();
+    }
+    assert!(next.is_none(), "no more parents");
+}
+
+#[test]
+fn open_events_behave_like_a_tree_of_counted_references() {
+    let mut random = Random(7);
+    let mut registry = CategoryRegistry::default();
+    let ids: Vec<_> = (0..5_u8).map(|number| registry.register(&[number], None).unwrap()).collect();
+    let mut open = OpenEvents::new(OpenLimits::default());
+    let mut models: HashMap<u64, Rc<RefCell<Model>>> = HashMap::new();
+    for _ in 0..20_000 {
+        let said = said(&mut random);
+        let categories: Vec<_> = said.categories.iter().map(|&number| ids[number]).collect();
+        let content = OpenContent {
+            name: said.name.as_deref().map(str::as_bytes),
+            log_type: None,
+            source: said
+                .source
+                .as_ref()
+                .map(|(file, line)| Source { file: file.as_bytes(), line: *line }),
+            created: Timestamp::from_micros(0),
+            last_sent: None,
+            own: Layer::new(Bytes::new(&said.bytes, &[]), &said.slots, &categories),
+        };
+        let peer_id = random.below(60) as u64;
+        match random.below(4) {
+            0 | 1 => {
+                let parent_id = random.below(60) as u64;
+                let found = open.begin(peer_id, open.find(parent_id), &content);
+                if models.contains_key(&peer_id) {
+                    assert_eq!(found, Err(OpenError::DuplicateId));
+                    continue;
+                }
+                if found == Err(OpenError::TooDeep) {
+                    continue;
+                }
+                found.unwrap();
+                let parent = models.get(&parent_id).cloned();
+                let mut model = Model { parent, ..Model::default() };
+                model.merge(&said);
+                models.insert(peer_id, Rc::new(RefCell::new(model)));
+            }
+            2 => match open.find(peer_id) {
+                Some(id) => {
+                    open.update(id, &content).unwrap();
+                    models[&peer_id].borrow_mut().merge(&said);
+                }
+                None => assert!(!models.contains_key(&peer_id)),
+            },
+            _ => assert_eq!(open.end(peer_id), models.remove(&peer_id).is_some()),
+        }
+        if let Some(model) = models.get(&peer_id) {
+            assert_same(&open, peer_id, model);
+        }
+    }
+    for (&peer_id, model) in &models {
+        assert_same(&open, peer_id, model);
+    }
+    let mut kept = std::collections::HashSet::new();
+    for model in models.values() {
+        let mut next = Some(model.clone());
+        while let Some(model) = next {
+            kept.insert(Rc::as_ptr(&model));
+            next = model.borrow().parent.clone();
+        }
+    }
+    assert_eq!(open.len(), kept.len());
+    for peer_id in models.keys() {
+        assert!(open.end(*peer_id));
+    }
+    assert!(open.is_empty());
+    assert_eq!(open.bytes(), 0);
+}
+
+#[test]
+fn what_a_limit_refuses_changes_nothing() {
+    let limits = OpenLimits { events_max: 2, depth_max: 1, fields_max: 2, bytes_max: 2_000 };
+    let mut open = OpenEvents::new(limits);
+    let bytes = vec![b'x'; 3_000];
+    let content = |slots: &'static [Slot], bytes| OpenContent {
+        name: None,
+        log_type: None,
+        source: None,
+        created: Timestamp::from_micros(0),
+        last_sent: None,
+        own: Layer::new(Bytes::new(bytes, &[]), slots, &[]),
+    };
+    let field = |start| Slot { key: Span::line(start, start + 1), value: SlotValue::Integer(1) };
+    let fields: &'static [Slot] = Vec::leak((0..4).map(field).collect());
+    let long: &'static [Slot] = Vec::leak(vec![Slot {
+        key: Span::line(0, 1),
+        value: SlotValue::Text(Span::line(0, 2_900)),
+    }]);
+    let keys = &b"abcd"[..];
+    assert_eq!(open.begin(1, None, &content(&fields[..3], keys)), Err(OpenError::TooMany));
+    assert_eq!(open.begin(1, None, &content(long, &bytes)), Err(OpenError::TooMany));
+    assert_eq!((open.len(), open.bytes(), open.find(1)), (0, 0, None));
+    let one = open.begin(1, None, &content(&fields[..1], keys)).unwrap();
+    let kept = open.bytes();
+    assert_eq!(open.update(one, &content(long, &bytes)), Err(OpenError::TooMany));
+    assert_eq!(open.update(one, &content(&fields[1..], keys)), Err(OpenError::TooMany));
+    assert_eq!(open.bytes(), kept);
+    assert_eq!(open.event(one).layer().fields().len(), 1);
+    open.update(one, &content(&fields[..2], keys)).unwrap();
+    open.update(one, &content(&fields[..2], keys)).unwrap();
+    let two = open.begin(2, Some(one), &content(&[], keys)).unwrap();
+    assert_eq!(open.begin(3, Some(two), &content(&[], keys)), Err(OpenError::TooDeep));
+    assert_eq!(open.begin(3, None, &content(&[], keys)), Err(OpenError::TooMany));
+    // An ended event that another one needs still counts.
+    assert!(open.end(1));
+    assert_eq!(open.begin(3, None, &content(&[], keys)), Err(OpenError::TooMany));
+    assert!(open.end(2));
+    assert!(open.begin(3, None, &content(&[], keys)).is_ok());
+}
