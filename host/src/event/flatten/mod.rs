@@ -65,8 +65,10 @@ impl Flattener {
     ) -> T {
         let parts = export.include.and(event.parts);
         let mut layers = std::mem::take(&mut self.layers);
-        layers.extend(event.layers().filter(|layer| !layer.is_empty()));
-        layers.reverse();
+        if parts.contains(Parts::CATEGORIES) || parts.contains(Parts::FIELDS) {
+            layers.extend(event.layers().filter(|layer| !layer.is_empty()));
+            layers.reverse();
+        }
 
         let mut categories = std::mem::take(&mut self.categories);
         if parts.contains(Parts::CATEGORIES) {
