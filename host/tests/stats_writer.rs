@@ -1,5 +1,7 @@
 //! Recorded streams of real Dovecot processes, played to the decoder.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

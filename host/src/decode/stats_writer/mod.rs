@@ -53,6 +53,10 @@ pub struct StatsWriter {
 }
 
 /// What a line was.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most lines are events; a box would be an allocation"
+)]
 #[derive(Clone, Copy, Debug)]
 pub enum Decoded<'a> {
     /// The VERSION line.

@@ -1,0 +1,57 @@
+//! Any lines either are decoded, into events that can be flattened, or are
+//! errors at a place within them that change nothing; and what is kept of them
+//! stays within the limits.
+
+#![no_main]
+
+use fantail::decode::stats_writer::{Decoded, StatsWriter};
+use fantail::event::{Export, Flattener, OpenLimits, Parts};
+use fantail_sdk::{Timestamp, abi::value_kind};
+use libfuzzer_sys::fuzz_target;
+
+const LIMITS: OpenLimits =
+    OpenLimits { events_max: 20, depth_max: 5, fields_max: 50, bytes_max: 20_000 };
+
+const START: [&[u8]; 3] = [b"VERSION\tstats-client\t4\t0", b"CATEGORY\ta", b"CATEGORY\tb\ta"];
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut writer = StatsWriter::new(LIMITS);
+    let mut flattener = Flattener::default();
+    let all = Export { include: Parts::ALL, fields: Vec::new() };
+    let some = Export { include: Parts::ALL, fields: vec![b"a".as_slice().into()] };
+    for line in START {
+        assert!(writer.decode(line).is_ok());
+    }
+    for line in bytes.split(|&byte| byte == b'\n') {
+        let before = (writer.open_events().len(), writer.open_events().bytes());
+        let rejected = match writer.decode(line) {
+            Ok(Decoded::Event(event)) => {
+                for export in [&all, &some] {
+                    flattener.with_raw(&event, export, b"host", Timestamp::from_micros(0), check);
+                }
+                false
+            }
+            Ok(_) => false,
+            Err(error) => {
+                assert!(error.column() <= line.len(), "{error:?}");
+                true
+            }
+        };
+        let open = writer.open_events();
+        assert!(!rejected || (open.len(), open.bytes()) == before);
+        assert!(open.len() <= LIMITS.events_max && open.bytes() <= LIMITS.bytes_max);
+    }
+});
+
+/// Each key is there once, and a list has as many elements as it says.
+fn check(raw: &fantail_sdk::abi::RawEvent<'_>) {
+    let mut keys: Vec<&[u8]> = raw.fields.iter().map(|field| field.key.as_slice()).collect();
+    keys.sort_unstable();
+    assert!(keys.windows(2).all(|pair| pair[0] != pair[1]));
+    for field in raw.fields.iter().filter(|field| field.kind == value_kind::LIST) {
+        let text = field.text.as_slice();
+        let tabs = text.iter().filter(|&&byte| byte == b'\t').count();
+        let count = if text.is_empty() { field.number.min(1) } else { tabs as i64 + 1 };
+        assert_eq!(field.number, count);
+    }
+}
