@@ -5,6 +5,10 @@ use fantail::decode::stats_writer::{Decoded, StatsWriter};
 use fantail::event::{Export, Flattener, Parts};
 use fantail_sdk::Timestamp;
 
+// Shows the allocations beside the times: there should be none for an EVENT.
+#[global_allocator]
+static ALLOC: divan::AllocProfiler = divan::AllocProfiler::system();
+
 fn main() {
     divan::main();
 }
