@@ -35,3 +35,20 @@ impl FormatContext {
         FormatContext { exporter: exporter.into(), field_length_max }
     }
 }
+
+impl DriverContext {
+    /// The context of a driver for this exporter.
+    pub fn new(
+        exporter: impl Into<String>,
+        content_type: impl Into<String>,
+        hostname: impl Into<String>,
+        user_agent: impl Into<String>,
+    ) -> Self {
+        DriverContext {
+            exporter: exporter.into(),
+            content_type: content_type.into(),
+            hostname: hostname.into(),
+            user_agent: user_agent.into(),
+        }
+    }
+}

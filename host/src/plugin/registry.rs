@@ -8,11 +8,13 @@ use std::{
 
 use fantail_sdk::abi::{DriverTableRef, FormatTableRef};
 
-use super::{Library, Placement, Refusal};
+use super::{Library, Placement, Refusal, library::hex};
 
-/// Digests that the configuration pins, by plugin file name without `.so` or by
-/// plugin name.
-pub type Pins = HashMap<String, String>;
+/// SHA-256 digests that the configuration pins, by the plugin's name or by its
+/// file's name without `.so`. A digest by file name is compared before anything of
+/// the file runs; one by plugin name, which only the plugin itself can tell,
+/// before anything of it is used.
+pub type Pins = HashMap<String, [u8; 32]>;
 
 /// The plugins that were found, and the files that were refused.
 #[derive(Clone, Default)]
@@ -41,7 +43,7 @@ impl Registry {
             return;
         }
         let file_pin = path.file_stem().and_then(|stem| pins.get(&*stem.to_string_lossy()));
-        let library = match Library::load(path, file_pin.map(String::as_str), placement) {
+        let library = match Library::load(path, file_pin, placement) {
             Ok(library) => library,
             Err(refusal) => return self.refuse(path, &refusal),
         };
@@ -53,11 +55,10 @@ impl Registry {
             }
             return;
         }
-        if let Some(pin) = pins.get(&library.name)
-            && !pin.eq_ignore_ascii_case(&library.sha256)
+        if let Some(pin) = pins.get(&library.name).map(|pin| hex(pin))
+            && pin != library.sha256
         {
-            let refusal = Refusal::WrongDigest(pin.clone(), library.sha256);
-            return self.refuse(path, &refusal);
+            return self.refuse(path, &Refusal::WrongDigest(pin, library.sha256));
         }
         self.libraries.push(library);
     }
