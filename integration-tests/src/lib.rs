@@ -1,1 +1,3 @@
 //! Fantail driven from outside, as its users and its peers do.
+
+pub mod format_cases;

@@ -1,0 +1,83 @@
+//! The bytes that Dovecot's own `json` writes, and the corners that it has none for.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use fantail_integration_tests::format_cases::cases;
+use fantail_json::Json;
+use fantail_sdk::runner::{FormatRunner, TestEvent};
+use serde_json::json;
+
+#[test]
+fn every_case_comes_out_byte_for_byte() {
+    let cases = cases("json");
+    assert!(cases.len() > 90, "{} cases", cases.len());
+    for case in cases {
+        let settings = json!({ "time_format": case.time_format });
+        let mut runner = FormatRunner::open_with::<Json>(&settings, &case.context).unwrap();
+        let payload = runner.format(&case.event).unwrap();
+        let expected = case.expected.expect("Dovecot writes all of them");
+        assert_eq!(
+            payload.escape_ascii().to_string(),
+            expected.escape_ascii().to_string(),
+            "{}",
+            case.id
+        );
+    }
+}
+
+#[test]
+fn other_values_are_written_as_they_are() {
+    let check = |event: TestEvent, expected: &str| {
+        let mut runner = FormatRunner::open::<Json>(&json!({})).unwrap();
+        assert_eq!(runner.content_type(), "application/json");
+        assert_eq!(String::from_utf8(runner.format(&event).unwrap()).unwrap(), expected);
+    };
+    check(TestEvent::new(), "{}");
+    check(TestEvent::new().name(""), r#"{"event":""}"#);
+    check(TestEvent::new().fields(), r#"{"fields":{}}"#);
+    check(TestEvent::new().categories::<&str>(&[]).fields(), r#"{"categories":[],"fields":{}}"#);
+    check(TestEvent::new().json("", r#"{"a": [1.5]}"#), r#"{"fields":{"":{"a": [1.5]}}}"#);
+    check(TestEvent::new().list::<&str>("l", &[]), r#"{"fields":{"l":[]}}"#);
+    check(TestEvent::new().list("l", &["", "a\tb"]), r#"{"fields":{"l":["","a\tb"]}}"#);
+    check(TestEvent::new().unknown_kind("k", "text"), r#"{"fields":{"k":"text"}}"#);
+    check(
+        TestEvent::new().text("k", b"\0\x1f\x7f\x08\x0c"),
+        "{\"fields\":{\"k\":\"\\u0000\\u001F\x7f\\b\\f\"}}",
+    );
+}
+
+/// Every length around the words of eight bytes, with a special byte at every place.
+#[test]
+fn a_special_byte_is_found_wherever_it_is() {
+    let mut runner = FormatRunner::open::<Json>(&json!({})).unwrap();
+    for special in ["\"", "\\", "\n", "\u{1}", "\u{2028}", "\u{20ac}", "\u{7f}"] {
+        for len in 0..40 {
+            for at in 0..=len {
+                let text = format!("{}{special}{}", &"x".repeat(at), &"y".repeat(len - at));
+                let payload = runner.format(&TestEvent::new().text("k", &text)).unwrap();
+                let value: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+                assert_eq!(value, json!({ "fields": { "k": text } }));
+                assert_eq!(payload.is_ascii(), special != "\u{20ac}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_text_that_is_too_long_is_cut_between_characters() {
+    let context = fantail_sdk::FormatContext::new("log", Some(4));
+    let mut runner = FormatRunner::open_with::<Json>(&json!({}), &context).unwrap();
+    let mut check = |text: &[u8], expected: &str| {
+        let payload = runner.format(&TestEvent::new().text("k", text)).unwrap();
+        let expected = format!("{{\"fields\":{{\"k\":\"{expected}\"}}}}");
+        assert_eq!(String::from_utf8(payload).unwrap(), expected);
+    };
+    check(b"abc", "abc");
+    check(b"abcd", "abcd...");
+    check(b"abcde", "abcd...");
+    check("abc\u{e9}".as_bytes(), "abc...");
+    check("abcd\u{e9}".as_bytes(), "abcd...");
+    check("\u{e9}\u{e9}\u{e9}".as_bytes(), "\u{e9}...");
+    check("\u{1f600}e".as_bytes(), "\u{1f600}...");
+    check(b"\x80\x80\x80\x80\x80", "...");
+}
