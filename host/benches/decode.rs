@@ -1,7 +1,7 @@
 //! What it costs to decode one EVENT, and to flatten it for a format.
 
 use divan::{Bencher, black_box};
-use fantail::decode::stats_writer::{Decoded, StatsWriter};
+use fantail::decode::{Decoded, StatsWriter};
 use fantail::event::{Export, Flattener, Parts};
 use fantail_sdk::Timestamp;
 

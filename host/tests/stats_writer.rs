@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fantail::decode::stats_writer::{Decoded, StatsWriter};
+use fantail::decode::{Decoded, StatsWriter};
 use fantail::event::{Event, Export, Flattener, OpenLimits, Parts};
 use fantail_sdk::abi::{RawEvent, RawField, value_kind};
 use fantail_sdk::{List, Timestamp};
@@ -93,8 +93,8 @@ fn bad_lines_change_nothing() {
                         exported(&one, &mut flatteners.0).to_string(),
                         exported(&other, &mut flatteners.1).to_string()
                     ),
-                    (Ok(Decoded::Version), Ok(Decoded::Version))
-                    | (Ok(Decoded::Control), Ok(Decoded::Control)) => {}
+                    (Ok(Decoded::Handshake), Ok(Decoded::Handshake))
+                    | (Ok(Decoded::Context), Ok(Decoded::Context)) => {}
                     (one, other) => panic!("{one:?} but {other:?}"),
                 }
             }

@@ -23,6 +23,7 @@ pub mod log;
 pub mod runner;
 mod settings;
 mod time;
+mod time_format;
 
 pub use batch::Batch;
 pub use buffer::Buffer;
@@ -35,6 +36,7 @@ pub use format::Format;
 pub use list::List;
 pub use settings::{Bytes, Millis, NoSettings, Settings};
 pub use time::Timestamp;
+pub use time_format::{TimeFormat, TimeWriter};
 
 #[doc(hidden)]
 pub use {schemars, serde, serde_json};

@@ -4,7 +4,7 @@
 
 #![no_main]
 
-use fantail::decode::stats_writer::{Decoded, StatsWriter};
+use fantail::decode::{Decoded, StatsWriter};
 use fantail::event::{Export, Flattener, OpenLimits, Parts};
 use fantail_sdk::{Timestamp, abi::value_kind};
 use libfuzzer_sys::fuzz_target;

@@ -72,7 +72,11 @@ impl Library {
     ///
     /// When the file must not or can't be used; nothing of it has run then, unless
     /// the loader itself got that far.
-    pub fn load(path: &Path, pin: Option<&[u8; 32]>, placement: Placement) -> Result<Self, Refusal> {
+    pub fn load(
+        path: &Path,
+        pin: Option<&[u8; 32]>,
+        placement: Placement,
+    ) -> Result<Self, Refusal> {
         let content = read_trusted(path)?;
         let sha256 = hex(&Sha256::digest(&content));
         if let Some(pin) = pin.map(|pin| hex(pin))

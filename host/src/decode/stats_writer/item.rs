@@ -20,9 +20,9 @@
 use fantail_sdk::Timestamp;
 
 use super::address::{self, Form};
-use super::error::{LineError, Reason};
 use super::number;
 use super::token::{Token, Tokens};
+use crate::decode::{LineError, Reason};
 use crate::event::key_index::{Inserted, KeyIndex};
 use crate::event::{Bytes, CategoryId, CategoryRegistry, Layer, Slot, SlotValue, Source, Span};
 use crate::text::tab_escape;

@@ -19,13 +19,11 @@
 //! line only, where Dovecot's server closes the connection.
 
 mod address;
-mod error;
 mod item;
 mod number;
 mod token;
 
-pub use error::{LineError, Reason};
-
+use super::{Decoded, LineError, Reason};
 use crate::event::{
     Ancestors, Categories, CategoryError, CategoryRegistry, Event, LogType, OpenContent, OpenError,
     OpenEvents, OpenId, OpenLimits, Parts,
@@ -50,21 +48,6 @@ pub struct StatsWriter {
     open: OpenEvents,
     draft: Draft,
     version_seen: bool,
-}
-
-/// What a line was.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most lines are events; a box would be an allocation"
-)]
-#[derive(Clone, Copy, Debug)]
-pub enum Decoded<'a> {
-    /// The VERSION line.
-    Version,
-    /// A line that changed the connection's state only: CATEGORY, UPDATE or END.
-    Control,
-    /// An event that was sent: EVENT or BEGIN.
-    Event(Event<'a>),
 }
 
 impl Default for StatsWriter {
@@ -105,7 +88,7 @@ impl StatsWriter {
         if !self.version_seen {
             version(command, &mut tokens)?;
             self.version_seen = true;
-            return Ok(Decoded::Version);
+            return Ok(Decoded::Handshake);
         }
         match command.bytes {
             b"EVENT" => self.event(line, tokens),
@@ -201,13 +184,13 @@ impl StatsWriter {
         self.draft.read(line, &mut tokens, &self.registry)?;
         let content = content(&self.draft, line, None);
         self.open.update(event, &content).map_err(|error| refused(error, token, parent_token))?;
-        Ok(Decoded::Control)
+        Ok(Decoded::Context)
     }
 
     fn end(&mut self, mut tokens: Tokens<'_>) -> Result<Decoded<'static>, LineError> {
         let (token, peer_id) = id(&mut tokens, "the event's id")?;
         if self.open.end(peer_id) {
-            Ok(Decoded::Control)
+            Ok(Decoded::Context)
         } else {
             Err(unknown(Reason::UnknownEvent, token))
         }
@@ -224,7 +207,7 @@ impl StatsWriter {
         let parent_name = parent.map(unescaped);
         let parent_at = parent.map_or(tokens.column(), |parent| parent.start);
         match self.registry.register(&unescaped(name), parent_name.as_deref()) {
-            Ok(_) => Ok(Decoded::Control),
+            Ok(_) => Ok(Decoded::Context),
             Err(CategoryError::UnknownParent) => Err(LineError::new(
                 Reason::UnknownCategory,
                 parent_at,

@@ -54,10 +54,10 @@ fn show(event: &Event<'_>) -> String {
 fn check(line: &str, expected: &str) {
     let mut writer = connection();
     let found = match writer.decode(line.as_bytes()) {
-        Ok(Decoded::Version) => "version".to_owned(),
-        Ok(Decoded::Control) => "control".to_owned(),
+        Ok(Decoded::Handshake) => "version".to_owned(),
+        Ok(Decoded::Context) => "control".to_owned(),
         Ok(Decoded::Event(event)) => show(&event),
-        Err(error) => format!("{} at {}", error.reason().word(), error.column()),
+        Err(error) => format!("{} at {}", error.reason().word(), error.column() - 1),
     };
     assert_eq!(found, expected, "{line:?}");
 }
@@ -200,10 +200,14 @@ fn the_first_line_says_who_speaks() {
     let check = |line: &str, expected: Option<usize>| {
         let mut writer = StatsWriter::default();
         match (writer.decode(line.as_bytes()), expected) {
-            (Ok(Decoded::Version), None) => {}
+            (Ok(Decoded::Handshake), None) => {}
             (Err(error), Some(column)) => {
                 assert!(error.closes_connection(), "{line:?}");
-                assert_eq!((error.reason(), error.column()), (Reason::Version, column), "{line:?}");
+                assert_eq!(
+                    (error.reason(), error.column() - 1),
+                    (Reason::Version, column),
+                    "{line:?}"
+                );
             }
             (found, _) => panic!("{line:?}: {found:?}"),
         }
@@ -224,7 +228,7 @@ fn the_first_line_says_who_speaks() {
 fn an_error_is_one_clear_sentence() {
     let mut writer = connection();
     let error = writer.decode(b"EVENT\t0\t0\t9\t1\t0").unwrap_err();
-    assert_eq!(error.to_string(), "column 11: expected a log type from 0 to 5");
+    assert_eq!(error.to_string(), "expected a log type from 0 to 5 at column 11");
     assert!(!error.closes_connection());
 }
 

@@ -1,12 +1,12 @@
-//! What can be wrong with a line.
+//! Why a line is not understood, and where.
 
 use std::fmt;
 
-/// Why a line was rejected, and where.
+/// What is wrong with a line, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineError {
     reason: Reason,
-    column: usize,
+    offset: usize,
     expected: &'static str,
 }
 
@@ -14,15 +14,31 @@ pub struct LineError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
+    /// The line does not follow the grammar of its protocol or format.
+    Syntax,
+    /// A line of JSON is not UTF-8.
+    Utf8,
+    /// A part is none that events have.
+    UnknownPart,
+    /// A part or a field is there twice.
+    Duplicate,
+    /// A part has a value of a type that it can't have.
+    WrongType,
+    /// A time is not one, or can't be told in microseconds.
+    Time,
+    /// The line is longer than a decoder can count.
+    TooLong,
+    /// A JSON value is nested too deeply.
+    TooDeep,
+    /// There are more fields than an event may have.
+    TooManyFields,
+    /// There are more categories than an event may have.
+    TooManyCategories,
     /// The connection does not begin with the VERSION line of a peer that we
     /// understand. The only reason to close it.
     Version,
     /// The line's command is none of the protocol's.
     UnknownCommand,
-    /// An argument is missing or is not what it must be.
-    Syntax,
-    /// The line is longer than [`LINE_MAX`](super::LINE_MAX).
-    TooLong,
     /// UPDATE, END or a global event's id names an event that is not open.
     UnknownEvent,
     /// A parent's id names an event that is not open.
@@ -40,22 +56,24 @@ pub enum Reason {
 }
 
 impl LineError {
-    pub(super) fn new(reason: Reason, column: usize, expected: &'static str) -> Self {
-        LineError { reason, column, expected }
+    /// An error at the byte `offset` of the line, where `expected` (a noun
+    /// phrase) should stand.
+    pub(super) const fn new(reason: Reason, offset: usize, expected: &'static str) -> Self {
+        LineError { reason, offset, expected }
     }
 
     /// What kind of error it is.
-    pub fn reason(&self) -> Reason {
+    pub const fn reason(&self) -> Reason {
         self.reason
     }
 
-    /// Where in the line the offending argument starts, in bytes from 0.
-    pub fn column(&self) -> usize {
-        self.column
+    /// Where in the line it is, in bytes from 1.
+    pub const fn column(&self) -> usize {
+        self.offset + 1
     }
 
-    /// What should have been there, such as `a log type from 0 to 5`.
-    pub fn expected(&self) -> &'static str {
+    /// What should stand there, such as `a log type from 0 to 5`.
+    pub const fn expected(&self) -> &'static str {
         self.expected
     }
 
@@ -67,28 +85,21 @@ impl LineError {
 }
 
 impl Reason {
-    /// All of them.
-    pub const ALL: [Reason; 11] = [
-        Reason::Version,
-        Reason::UnknownCommand,
-        Reason::Syntax,
-        Reason::TooLong,
-        Reason::UnknownEvent,
-        Reason::UnknownParent,
-        Reason::DuplicateEvent,
-        Reason::ChangedParent,
-        Reason::UnknownCategory,
-        Reason::ChangedCategory,
-        Reason::TooMany,
-    ];
-
-    /// The word by which the ledger counts it.
+    /// The word by which the ledger counts it; it never changes.
     pub const fn word(self) -> &'static str {
         match self {
+            Reason::Syntax => "syntax",
+            Reason::Utf8 => "utf8",
+            Reason::UnknownPart => "unknown-part",
+            Reason::Duplicate => "duplicate",
+            Reason::WrongType => "wrong-type",
+            Reason::Time => "time",
+            Reason::TooLong => "too-long",
+            Reason::TooDeep => "too-deep",
+            Reason::TooManyFields => "too-many-fields",
+            Reason::TooManyCategories => "too-many-categories",
             Reason::Version => "version",
             Reason::UnknownCommand => "unknown-command",
-            Reason::Syntax => "syntax",
-            Reason::TooLong => "too-long",
             Reason::UnknownEvent => "unknown-event",
             Reason::UnknownParent => "unknown-parent",
             Reason::DuplicateEvent => "duplicate-event",
@@ -101,9 +112,8 @@ impl Reason {
 }
 
 impl fmt::Display for LineError {
-    /// One sentence without the full stop; columns count from 1 here.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "column {}: expected {}", self.column + 1, self.expected)
+        write!(f, "expected {} at column {}", self.expected, self.column())
     }
 }
 

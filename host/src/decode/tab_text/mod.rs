@@ -1,0 +1,153 @@
+//! Events as lines of parts joined by TAB, as the format `tab-text` and Dovecot's
+//! write them.
+//!
+//! The parts are `event:`, `hostname:`, `start_time:`, `end_time:`, any number of
+//! `category:` and any number of `field:KEY=VALUE`, in any order; the first `=` ends a
+//! key. An empty part stands for categories that there are none of, as Dovecot
+//! writes it, and comes before every field; an empty line is an event without any
+//! part. Limits: a line of 2 GiB, 1000 fields, 1000 categories.
+//!
+//! Written again by `tab-text` with the same `time_format`, a line that such a format
+//! wrote comes out byte for byte. A value that an integer would be written as is
+//! one, and every other is text: types are not told by this format. Bytes that
+//! it would escape are taken as they are, for what they are.
+
+use super::error::{LineError, Reason};
+use super::line::{Draft, LineScratch};
+use super::number::canonical_integer;
+use super::time;
+use crate::event::{Event, Parts, SlotValue, Span};
+use crate::text::tab_escape::{ESCAPE, unescape_code};
+
+/// The event in `line`, a line without its LF.
+///
+/// # Errors
+///
+/// When the line does not consist of parts as described above; the whole line
+/// is refused.
+pub fn decode<'a>(line: &'a [u8], scratch: &'a mut LineScratch) -> Result<Event<'a>, LineError> {
+    let mut draft = Draft::new(line, scratch)?;
+    if line.is_empty() {
+        return draft.finish();
+    }
+    let mut start = 0;
+    for end in memchr::memchr_iter(b'\t', line).chain([line.len()]) {
+        Part { line, start, end }.read(&mut draft)?;
+        start = end + 1;
+    }
+    draft.finish()
+}
+
+/// The bytes of a line between two TABs, or what is left of them.
+#[derive(Clone, Copy)]
+struct Part<'l> {
+    line: &'l [u8],
+    start: usize,
+    end: usize,
+}
+
+impl<'l> Part<'l> {
+    fn bytes(self) -> &'l [u8] {
+        &self.line[self.start..self.end]
+    }
+
+    /// What is behind `name`, if the part begins with that.
+    fn behind(self, name: &[u8]) -> Option<Self> {
+        self.bytes().starts_with(name).then(|| Part { start: self.start + name.len(), ..self })
+    }
+
+    fn error(self, reason: Reason, expected: &'static str) -> LineError {
+        LineError::new(reason, self.start, expected)
+    }
+
+    fn read(self, draft: &mut Draft<'_>) -> Result<(), LineError> {
+        if let Some(field) = self.behind(b"field:") {
+            draft.set(Parts::FIELDS);
+            field.read_field(self.start, draft)?;
+        } else if let Some(category) = self.behind(b"category:") {
+            if draft.has(Parts::CATEGORIES) && draft.no_categories() {
+                return Err(self.error(Reason::Duplicate, "no category behind an empty part"));
+            }
+            draft.set(Parts::CATEGORIES);
+            let name = category.unescape(draft)?;
+            draft.category(name, self.start)?;
+        } else if let Some(name) = self.behind(b"event:") {
+            self.once(Parts::NAME, draft)?;
+            draft.name = Some(name.unescape(draft)?);
+        } else if let Some(hostname) = self.behind(b"hostname:") {
+            self.once(Parts::HOSTNAME, draft)?;
+            draft.hostname = Some(hostname.unescape(draft)?);
+        } else if let Some(time) = self.behind(b"start_time:") {
+            self.once(Parts::START_TIME, draft)?;
+            draft.start_time = Some(time.point_in_time()?);
+        } else if let Some(time) = self.behind(b"end_time:") {
+            self.once(Parts::END_TIME, draft)?;
+            draft.end_time = Some(time.point_in_time()?);
+        } else if self.bytes().is_empty() && !draft.has(Parts::FIELDS) {
+            self.once(Parts::CATEGORIES, draft)?;
+        } else {
+            let expected = "event:, hostname:, start_time:, end_time:, category: or field:";
+            return Err(self.error(Reason::UnknownPart, expected));
+        }
+        Ok(())
+    }
+
+    fn once(self, part: Parts, draft: &mut Draft<'_>) -> Result<(), LineError> {
+        if draft.has(part) {
+            return Err(self.error(Reason::Duplicate, "no part a second time"));
+        }
+        draft.set(part);
+        Ok(())
+    }
+
+    fn read_field(self, offset: usize, draft: &mut Draft<'_>) -> Result<(), LineError> {
+        let Some(len) = memchr::memchr(b'=', self.bytes()) else {
+            return Err(Part { start: self.end, ..self }.error(Reason::Syntax, "= behind the key"));
+        };
+        let key = Part { end: self.start + len, ..self }.unescape(draft)?;
+        let value = Part { start: self.start + len + 1, ..self };
+        let value = match canonical_integer(value.bytes()) {
+            Some(number) => SlotValue::Integer(number),
+            None => SlotValue::Text(value.unescape(draft)?),
+        };
+        draft.field(key, value, offset)
+    }
+
+    fn point_in_time(self) -> Result<fantail_sdk::Timestamp, LineError> {
+        let time = time::rfc3339(self.bytes()).or_else(|| time::unix(self.bytes()));
+        time.ok_or_else(|| self.error(Reason::Time, time::EXPECTED))
+    }
+
+    /// The text without its escapes, copied only when it has any.
+    fn unescape(self, draft: &mut Draft<'_>) -> Result<Span, LineError> {
+        let mut from = self.start;
+        let Some(mut escape) = self.next_escape(from) else {
+            return Ok(Span::line(self.start, self.end));
+        };
+        let scratch = &mut draft.scratch.text;
+        let written = scratch.len();
+        loop {
+            scratch.extend_from_slice(&self.line[from..escape]);
+            let code = self.line[..self.end].get(escape + 1);
+            let Some(byte) = code.and_then(|&code| unescape_code(code)) else {
+                let at = Part { start: escape + 1, ..self };
+                return Err(at.error(Reason::Syntax, "0, 1, t, r or n behind the byte 0x01"));
+            };
+            scratch.push(byte);
+            from = escape + 2;
+            match self.next_escape(from) {
+                Some(next) => escape = next,
+                None => break,
+            }
+        }
+        scratch.extend_from_slice(&self.line[from..self.end]);
+        Ok(Span::scratch(written, scratch.len()))
+    }
+
+    fn next_escape(self, from: usize) -> Option<usize> {
+        memchr::memchr(ESCAPE, &self.line[from..self.end]).map(|len| from + len)
+    }
+}
+
+#[cfg(test)]
+mod tests;
