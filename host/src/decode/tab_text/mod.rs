@@ -119,13 +119,21 @@ impl<'l> Part<'l> {
     }
 
     /// The text without its escapes, copied only when it has any.
+    // Inlined, so that the span stays in registers.
+    #[inline(always)]
     fn unescape(self, draft: &mut Draft<'_>) -> Result<Span, LineError> {
-        let mut from = self.start;
-        let Some(mut escape) = self.next_escape(from) else {
-            return Ok(Span::line(self.start, self.end));
-        };
+        match self.next_escape(self.start) {
+            None => Ok(Span::line(self.start, self.end)),
+            Some(escape) => self.copy_unescaped(escape, draft),
+        }
+    }
+
+    /// Copies the text, whose first escape is at `escape`.
+    #[cold]
+    fn copy_unescaped(self, mut escape: usize, draft: &mut Draft<'_>) -> Result<Span, LineError> {
         let scratch = &mut draft.scratch.text;
         let written = scratch.len();
+        let mut from = self.start;
         loop {
             scratch.extend_from_slice(&self.line[from..escape]);
             let code = self.line[..self.end].get(escape + 1);
