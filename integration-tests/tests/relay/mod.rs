@@ -1,6 +1,6 @@
 //! A relay in a test: a line is decoded by the host and written again by a format.
 
-use fantail::decode::{DecodeError, LineScratch};
+use fantail::decode::{LineError, LineScratch};
 use fantail::event::{Categories, Event, Value};
 use fantail_integration_tests::format_cases::cases;
 use fantail_sdk::FormatContext;
@@ -9,8 +9,7 @@ use proptest::prelude::{Just, Strategy, any, prop, prop_oneof};
 use serde_json::json;
 
 /// A decoder of lines.
-pub(crate) type Decode =
-    for<'a> fn(&'a [u8], &'a mut LineScratch) -> Result<Event<'a>, DecodeError>;
+pub(crate) type Decode = for<'a> fn(&'a [u8], &'a mut LineScratch) -> Result<Event<'a>, LineError>;
 
 /// A decoder and the format that writes what it reads.
 pub(crate) struct Relay {
@@ -32,7 +31,7 @@ impl Relay {
     }
 
     /// What becomes of `line`.
-    pub(crate) fn relay(&mut self, line: &[u8], time_format: &str) -> Result<Vec<u8>, DecodeError> {
+    pub(crate) fn relay(&mut self, line: &[u8], time_format: &str) -> Result<Vec<u8>, LineError> {
         let event = (self.decode)(line, &mut self.scratch)?;
         let format = if time_format == "unix" { &mut self.unix } else { &mut self.rfc3339 };
         Ok(write(format, &Written::of(&event)))
@@ -56,7 +55,7 @@ impl Relay {
             let relayed = self.relay(&line, &case.time_format);
             if case.id == "key-012" {
                 // A metric that names a field twice: an event has a field once.
-                assert_eq!(relayed.expect_err("a field twice").kind().word(), "duplicate");
+                assert_eq!(relayed.expect_err("a field twice").reason().word(), "duplicate");
                 continue;
             }
             let relayed = relayed.map(|line| line.escape_ascii().to_string());

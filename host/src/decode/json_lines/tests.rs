@@ -125,6 +125,11 @@ fn what_is_not_an_event_is_refused_with_its_place() {
         Reason::Syntax,
         "expected no control character in a string at column 12",
     );
+}
+
+#[test]
+fn what_an_event_can_not_have_is_refused_with_its_place() {
+    let check = check_error;
     check(b"{\"event\":\"\xff\"}", Reason::Utf8, "expected valid UTF-8 at column 11");
     check(
         br#"{"event":null}"#,
