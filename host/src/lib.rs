@@ -3,6 +3,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod config;
 pub mod decode;
 pub mod driver;
 pub mod event;

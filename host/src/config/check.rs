@@ -1,0 +1,113 @@
+//! What only the whole configuration can tell: names that refer to each other,
+//! and things that two blocks cannot both have.
+
+use std::collections::{HashMap, HashSet};
+
+use super::diagnostic::{Diagnostic, Severity};
+use super::settings::{Config, ExporterConfig, InputConfig, InputDriver, MetricConfig};
+use super::source::Place;
+use super::tree::Tree;
+use super::value;
+
+/// Checks a configuration. It may lack blocks of the tree that had errors.
+/// `inputs_required`: it is about to be run, so events have to come from
+/// somewhere.
+pub(super) fn check(config: &Config, tree: &Tree, inputs_required: bool) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    let blocks = |kind: &'static str| {
+        tree.children(Tree::TOP).filter(move |(_, block)| block.kind.as_str() == kind)
+    };
+    let written: Vec<&str> = blocks("event_exporter")
+        .filter_map(|(_, block)| block.name.as_ref())
+        .map(|name| name.as_str())
+        .collect();
+    exporters(&config.metrics, &config.exporters, &written, &mut problems);
+    inputs(&config.inputs, &mut problems);
+    if config.inputs.is_empty() && blocks("input").next().is_none() {
+        let severity = if inputs_required { Severity::Error } else { Severity::Warning };
+        problems.push(
+            Diagnostic::nowhere(severity, "there is no input")
+                .help("`input NAME {` or Dovecot's `service stats {` says where events come from"),
+        );
+    } else if config.metrics.is_empty() {
+        problems.push(
+            Diagnostic::nowhere(Severity::Warning, "there is no metric: all events are dropped")
+                .help("`metric NAME {` with a filter says which events matter"),
+        );
+    }
+    problems
+}
+
+fn exporters(
+    metrics: &[MetricConfig],
+    exporters: &[ExporterConfig],
+    names: &[&str],
+    problems: &mut Vec<Diagnostic>,
+) {
+    let used = metrics.iter().filter_map(|metric| Some((metric, metric.exporter.as_ref()?)));
+    let names: HashSet<&str> = names.iter().copied().collect();
+    let mut wanted: HashSet<&str> = HashSet::new();
+    for (metric, exporter) in used {
+        wanted.insert(&exporter.value);
+        if names.contains(exporter.value.as_str()) {
+            continue;
+        }
+        let message = format!(
+            "metric `{}` refers to the event_exporter `{}`, which does not exist",
+            metric.name.value, exporter.value
+        );
+        let mut problem = Diagnostic::error(exporter.place, message);
+        if let Some(near) = value::nearest(&exporter.value, names.iter().copied()) {
+            problem = problem.label(format!("did you mean `{near}`?"));
+        }
+        problems.push(problem);
+    }
+    for exporter in
+        exporters.iter().filter(|exporter| !wanted.contains(exporter.name.value.as_str()))
+    {
+        let message = format!("no metric uses event_exporter `{}`", exporter.name.value);
+        problems.push(Diagnostic::warning(exporter.name.place, message));
+    }
+}
+
+fn inputs(inputs: &[InputConfig], problems: &mut Vec<Diagnostic>) {
+    let mut names: HashMap<&str, Place> = HashMap::new();
+    let mut sources: HashMap<String, Place> = HashMap::new();
+    let mut once = |what: String, place: Place, sources: &mut HashMap<String, Place>| match sources
+        .get(&what)
+    {
+        Some(&first) => problems.push(
+            Diagnostic::error(place, format!("two inputs have {what}"))
+                .related(first, "the first one"),
+        ),
+        None => {
+            sources.insert(what, place);
+        }
+    };
+    for input in inputs {
+        match &input.driver {
+            InputDriver::StatsWriter { socket, .. } | InputDriver::Unix { socket, .. } => {
+                let what = format!("the path `{}`", socket.path.value.display());
+                once(what, socket.path.place, &mut sources);
+            }
+            InputDriver::Tcp { address, .. } => {
+                once(format!("the address `{}`", address.value), address.place, &mut sources);
+            }
+            InputDriver::Stdin { .. } => {
+                once("the standard input".to_owned(), input.name.place, &mut sources);
+            }
+            InputDriver::File { paths, .. } => {
+                for path in paths {
+                    once(format!("the file `{}`", path.value), path.place, &mut sources);
+                }
+            }
+        }
+    }
+    for input in inputs {
+        if let Some(first) = names.insert(&input.name.value, input.name.place) {
+            let message = format!("two inputs are called `{}`", input.name.value);
+            problems
+                .push(Diagnostic::error(input.name.place, message).related(first, "the first one"));
+        }
+    }
+}

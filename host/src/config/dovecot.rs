@@ -1,0 +1,238 @@
+//! What else stands in a dovecot.conf.
+//!
+//! An existing configuration is usable as it is. The rule for the top level,
+//! where everything of every service stands:
+//!
+//! * What is ours is read.
+//! * What is at most two slips away from a name of ours is an error, and so is
+//!   an unknown name that begins like the long names of ours: `metric_fliter`.
+//! * The rest is ignored and counted, if the path that the user named leads,
+//!   itself or through includes, to something that only Dovecot has: a
+//!   `service`, `protocol`, `passdb`, `userdb` or `namespace` block, a `plugin`
+//!   block without a name, or one of a few well-known settings.
+//! * Otherwise it is an error.
+//!
+//! Inside our own blocks nothing is ignored. The writer's listeners of `service
+//! stats` become inputs.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::diagnostic::{Diagnostic, Severity};
+use super::reader::{Reader, Section};
+use super::settings::{InputConfig, InputDriver, Socket};
+use super::source::{Placed, Sources};
+use super::table::BlockKind;
+use super::text::Text;
+use super::tree::{Block, BlockId, Tree};
+use super::value;
+
+/// Settings that only a Dovecot configuration has.
+const DOVECOT_SETTINGS: &[&str] = &[
+    "auth_mechanisms",
+    "auth_verbose",
+    "base_dir",
+    "default_internal_user",
+    "disable_plaintext_auth",
+    "dovecot_config_version",
+    "dovecot_storage_version",
+    "listen",
+    "log_path",
+    "login_greeting",
+    "mail_driver",
+    "mail_location",
+    "mail_path",
+    "mail_plugins",
+    "mail_privileged_group",
+    "protocols",
+    "ssl",
+    "ssl_cert",
+    "ssl_key",
+    "ssl_server_cert_file",
+    "syslog_facility",
+];
+
+/// Blocks that only a Dovecot configuration has.
+const DOVECOT_BLOCKS: &[&str] = &["service", "protocol", "passdb", "userdb", "namespace"];
+
+/// Blocks that are ours.
+const OUR_BLOCKS: &[&str] = &["input", "event_exporter", "metric", "plugin"];
+
+/// Blocks whose settings may stand at the top level, under their long names.
+const LONG: &[BlockKind] =
+    &[BlockKind::Exporter, BlockKind::Input, BlockKind::Method, BlockKind::Metric];
+
+/// Whether a name is a setting of a plugin: of one that may stand at the top
+/// level in its short form (`false`), or of any (`true`).
+pub(super) type IsPlugins<'a> = dyn Fn(&str, bool) -> bool + 'a;
+
+/// Goes through the top level: reports what is nearly ours, and says in one
+/// line how much is not. `is_plugins` tells settings of plugins.
+pub(super) fn survey(reader: &mut Reader<'_>, sources: &Sources, is_plugins: &IsPlugins<'_>) {
+    let tree = reader.tree;
+    let top = tree.block(Tree::TOP);
+    let mut dovecot: HashSet<usize> = HashSet::new();
+    for setting in top.settings.iter().filter(|s| DOVECOT_SETTINGS.contains(&s.key.as_str())) {
+        dovecot.insert(sources.root(setting.key.place().file));
+    }
+    for (_, block) in tree.children(Tree::TOP) {
+        let kind = block.kind.as_str();
+        if DOVECOT_BLOCKS.contains(&kind) || kind == "plugin" && block.name.is_none() {
+            dovecot.insert(sources.root(block.kind.place().file));
+        }
+    }
+    let mut ignored = (0, 0);
+    let settings = top.settings.iter().map(|setting| &setting.key);
+    for key in settings.filter(|key| !is_setting(key.as_str(), is_plugins)) {
+        match unknown(key, "setting", &dovecot, sources) {
+            Some(problem) => reader.diagnostics.push(problem),
+            None => ignored.0 += 1,
+        }
+    }
+    for (_, block) in tree.children(Tree::TOP).filter(|(_, block)| !is_block(block)) {
+        match unknown(&block.kind, "block", &dovecot, sources) {
+            Some(problem) => reader.diagnostics.push(problem),
+            None => ignored.1 += 1,
+        }
+    }
+    if ignored != (0, 0) {
+        let count = |number, noun| match number {
+            1 => format!("1 {noun}"),
+            _ => format!("{number} {noun}s"),
+        };
+        let (settings, blocks) = (count(ignored.0, "setting"), count(ignored.1, "block"));
+        let message = format!("{settings} and {blocks} of other Dovecot services are ignored");
+        reader.diagnostics.push(Diagnostic::nowhere(Severity::Note, message));
+    }
+}
+
+/// Whether a top-level setting is ours, or known to mean nothing here.
+fn is_setting(name: &str, is_plugins: &IsPlugins<'_>) -> bool {
+    let is_long = |kind: BlockKind| {
+        let short = kind.short_name(name);
+        let plugins = kind == BlockKind::Exporter && is_plugins(short, true);
+        short != name && (kind.setting(short).is_some() || plugins)
+    };
+    matches!(name, "dovecot_config_version" | "dovecot_storage_version")
+        || BlockKind::Top.setting(name).is_some()
+        || is_plugins(name, false)
+        || LONG.iter().any(|kind| is_long(*kind))
+}
+
+fn is_block(block: &Block) -> bool {
+    let name = block.name.as_ref().map(Text::as_str);
+    match block.kind.as_str() {
+        "plugin" => name.is_some(),
+        "service" => name == Some("stats"),
+        kind => OUR_BLOCKS.contains(&kind),
+    }
+}
+
+/// What to say about an unknown name, if anything.
+fn unknown(
+    key: &Text,
+    what: &str,
+    dovecot: &HashSet<usize>,
+    sources: &Sources,
+) -> Option<Diagnostic> {
+    let name = key.as_str();
+    let candidates: Vec<&str> = match what {
+        "block" => OUR_BLOCKS.to_vec(),
+        _ => BlockKind::Top.settings().map(|setting| setting.name).collect(),
+    };
+    let distances = candidates.iter().map(|known| (strsim::osa_distance(name, known), *known));
+    let near = distances
+        .filter(|(distance, known)| *distance > 0 && *distance <= (known.len() / 3).min(2))
+        .min();
+    let problem = Diagnostic::error(key.place(), format!("unknown {what} `{name}`"));
+    if let Some((_, near)) = near {
+        return Some(problem.label(format!("did you mean `{near}`?")));
+    }
+    if let Some(kind) = LONG.iter().find(|kind| kind.short_name(name) != name) {
+        let short = kind.short_name(name);
+        let near = value::nearest(short, kind.settings().map(|setting| setting.name));
+        return Some(match near {
+            Some(near) => problem.label(format!("did you mean `{}{near}`?", kind.prefixes()[0])),
+            None => problem,
+        });
+    }
+    if dovecot.contains(&sources.root(key.place().file)) {
+        return None;
+    }
+    Some(problem.help("settings of other programs belong in other files"))
+}
+
+/// Reads the listeners of `service stats`: those for writers become inputs.
+pub(super) fn listeners(reader: &mut Reader<'_>, service: BlockId) -> Vec<(usize, InputConfig)> {
+    let mut inputs = Vec::new();
+    let tree = reader.tree;
+    for (id, block) in tree.children(service) {
+        match block.kind.as_str() {
+            "unix_listener" => {
+                inputs.extend(listener(reader, id).map(|input| (block.order, input)));
+            }
+            "inet_listener" | "fifo_listener" => left_out(reader, block),
+            _ => {}
+        }
+    }
+    inputs
+}
+
+fn listener(reader: &mut Reader<'_>, id: BlockId) -> Option<InputConfig> {
+    let section = Section { id, kind: BlockKind::Listener };
+    let block = reader.block(section);
+    let name = reader.name(section);
+    let path = reader.path(section, "path");
+    let path = path.unwrap_or_else(|| Placed::new(PathBuf::from(&name.value), name.place));
+    let is_called =
+        |file: &str| [Path::new(&name.value), &path.value].iter().any(|p| p.ends_with(file));
+    let kind = reader.text(section, "type").map(|kind| kind.value);
+    let is_writer = match kind.as_deref() {
+        Some(kind) => kind == "writer",
+        None => is_called("stats-writer"),
+    };
+    // Users write `mode = 0` to be rid of a listener.
+    let written = reader.is_written(section, "mode");
+    let mode = reader.mode(section, "mode");
+    if mode == 0 {
+        return None;
+    }
+    if !is_writer {
+        left_out(reader, block);
+        return None;
+    }
+    let top = Section { id: Tree::TOP, kind: BlockKind::Top };
+    let base = reader.path(top, "base_dir")?;
+    // What Dovecot itself sets for its two listeners.
+    let login = is_called("login/stats-writer");
+    let default = |reader: &Reader<'_>, name: &str| Placed {
+        value: reader.variables.dovecot(name),
+        place: block.place(),
+    };
+    let mut user = reader.text(section, "user");
+    let mut group = reader.text(section, "group");
+    if login && user.is_none() {
+        user = Some(default(reader, "default_login_user"));
+    } else if !login && group.is_none() {
+        group = Some(default(reader, "default_internal_group"));
+    }
+    let input = Section { id, kind: BlockKind::Input };
+    Some(InputConfig {
+        name,
+        driver: InputDriver::StatsWriter {
+            socket: Socket {
+                path: Placed::new(base.value.join(path.value), path.place),
+                mode: if login && !written { 0o600 } else { mode },
+                user,
+                group,
+            },
+            open_events_max: reader.count(input, "open_events_max"),
+        },
+        line_limit: reader.size(input, "line_limit"),
+    })
+}
+
+fn left_out(reader: &mut Reader<'_>, block: &Block) {
+    let message = format!("{} is no input and is left out", block.title());
+    reader.diagnostics.push(Diagnostic::new(Severity::Note, Some(block.place()), message));
+}

@@ -1,0 +1,236 @@
+//! `event_exporter` blocks to typed exporters.
+//!
+//! A setting of such a block is the host's, or the driver's, or the format's.
+//! Names of Dovecot 2.3 are read as well: `transport`, `transport_args` and
+//! `transport_timeout` through aliases, `format_args = time-unix` as
+//! `time_format = unix`.
+
+use serde_json::Value;
+
+use super::diagnostic::Diagnostic;
+use super::reader::{Reader, Section, short};
+use super::schema::{Property, PropertyKind, Schemas, Settings, properties};
+use super::settings::{ExporterConfig, QueueFull, QueueKind};
+use super::source::Placed;
+use super::table::{BlockKind, Kind};
+use super::text::Text;
+use super::tree::{BlockId, Tree};
+use super::value;
+
+/// Settings of 2.3 that every exporter may have; a driver without arguments
+/// takes no notice of them.
+const LEGACY: &[&str] = &["transport_args", "transport_timeout"];
+
+/// Where the times of events are written, by the name of Dovecot 2.4.
+const TIME_FORMAT: &str = "time_format";
+
+/// Reads one `event_exporter` block; `None` when it cannot be one.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    id: BlockId,
+    schemas: &dyn Schemas,
+) -> Option<ExporterConfig> {
+    let section = Section { id, kind: BlockKind::Exporter };
+    let name = reader.name(section);
+    let driver = reader.text(section, "driver")?;
+    let format = reader.text(section, "format");
+    if format.is_none() {
+        reader.missing(section, "format");
+    }
+    let driver_schema = schemas.driver(&driver.value);
+    if driver_schema.is_none() {
+        unknown_plugin(reader, "driver", &driver, &schemas.driver_names());
+    }
+    let format_schema = format.as_ref().and_then(|format| {
+        let schema = schemas.format(&format.value);
+        if schema.is_none() {
+            unknown_plugin(reader, "format", format, &schemas.format_names());
+        }
+        schema
+    });
+    let queue = queue(reader, section);
+    let (Some(driver_schema), Some(format_schema)) = (driver_schema, format_schema) else {
+        // Nobody knows which settings there are, but slips are slips.
+        let host: Vec<&str> = BlockKind::Exporter.settings().map(|setting| setting.name).collect();
+        let is_far = |name: &str| value::nearest(name, host.iter().copied()).is_none();
+        reader.refuse_unknown(section, "", is_far, &[]);
+        return None;
+    };
+    let driver_properties = properties(driver_schema);
+    let format_properties = properties(format_schema);
+    refuse_unknown(reader, section, &driver_properties, &format_properties);
+    let driver_settings = plugin_settings(reader, section, &driver_properties);
+    let mut format_settings = plugin_settings(reader, section, &format_properties);
+    time_format(reader, section, &format_properties, &mut format_settings);
+    let retry_min_pause = reader.duration(section, "retry_min_pause");
+    let retry_max_pause = reader.duration(section, "retry_max_pause");
+    if retry_min_pause.value > retry_max_pause.value {
+        let message = "the shortest pause is longer than the longest";
+        reader.error(retry_min_pause.place, message, "see retry_max_pause");
+    }
+    let (queue_max_size, batch_max_size) =
+        (reader.size(section, "queue_max_size"), reader.size(section, "batch_max_size"));
+    if batch_max_size > queue_max_size {
+        let place = reader.block(section).place();
+        let message =
+            format!("{} has batches larger than its queue", reader.block(section).title());
+        reader.error(place, message, "see batch_max_size and queue_max_size");
+    }
+    Some(ExporterConfig {
+        name,
+        driver,
+        format: format?,
+        driver_settings,
+        format_settings,
+        queue: queue?,
+        queue_max_size,
+        queue_full: match reader.choice(section, "queue_full")?.value {
+            0 => QueueFull::Block,
+            1 => QueueFull::DropNewest,
+            _ => QueueFull::DropOldest,
+        },
+        batch_max_size,
+        batch_max_events: reader.count(section, "batch_max_events") as u64,
+        retry_min_pause: retry_min_pause.value,
+        retry_max_pause: retry_max_pause.value,
+    })
+}
+
+fn queue(reader: &mut Reader<'_>, section: Section) -> Option<QueueKind> {
+    if let Some(text) = reader.written(section, "queue")
+        && matches!(text.as_str(), "spill" | "durable")
+    {
+        let message = format!("this version has no `{}` queue", text.as_str());
+        reader.error(text.place(), message, "`queue = memory` is the one that exists");
+        return None;
+    }
+    reader.choice(section, "queue").map(|_| QueueKind::Memory)
+}
+
+fn unknown_plugin(reader: &mut Reader<'_>, what: &str, name: &Placed<String>, known: &[&str]) {
+    let mut problem = Diagnostic::error(name.place, format!("unknown {what} `{}`", name.value));
+    if let Some(near) = value::nearest(&name.value, known.iter().copied()) {
+        problem = problem.label(format!("did you mean `{near}`?"));
+    }
+    let mut known = known.to_vec();
+    known.sort_unstable();
+    let list = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    reader.diagnostics.push(problem.help(format!("the {what}s that exist: {list}")));
+}
+
+fn refuse_unknown(
+    reader: &mut Reader<'_>,
+    section: Section,
+    driver: &[Property<'_>],
+    format: &[Property<'_>],
+) {
+    let all = || driver.iter().chain(format);
+    let is_known = |name: &str| {
+        all().any(|property| property.is_called(name))
+            || LEGACY.contains(&name)
+            || matches!(name, TIME_FORMAT | "format_args")
+    };
+    let names: Vec<&str> = all().map(|property| property.name).collect();
+    reader.refuse_unknown(section, "", is_known, &names);
+    for name in LEGACY {
+        let used = all().any(|property| property.is_called(name));
+        if let Some((_, setting)) = reader.find(section, |key| key == *name).filter(|_| !used) {
+            let place = setting.key.place();
+            reader.diagnostics.push(Diagnostic::warning(
+                place,
+                format!("the driver of {} takes no `{name}`", reader.block(section).title()),
+            ));
+        }
+    }
+}
+
+/// The values of a plugin's settings, defaults included.
+fn plugin_settings(
+    reader: &mut Reader<'_>,
+    section: Section,
+    properties: &[Property<'_>],
+) -> Settings {
+    let mut settings = Settings::new();
+    for property in properties {
+        let top = Section { id: Tree::TOP, kind: BlockKind::Top };
+        let found = reader
+            .find(section, |key| property.is_called(key))
+            .or_else(|| reader.find(top, |key| property.name == key).filter(|_| property.global));
+        let text = found.map(|(block, setting)| {
+            reader.variables.value(block, setting, &mut reader.diagnostics)
+        });
+        // As in Dovecot, an empty value is none.
+        let text = text.filter(|text| !text.as_str().is_empty());
+        let value = text.as_ref().and_then(|text| property_value(reader, property, text));
+        match value.or_else(|| property.default.cloned()) {
+            Some(value) => {
+                settings.insert(property.name.to_owned(), value);
+            }
+            None if property.required && text.is_none() => missing(reader, section, property),
+            None => {}
+        }
+    }
+    settings
+}
+
+fn missing(reader: &mut Reader<'_>, section: Section, property: &Property<'_>) {
+    let block = reader.block(section);
+    let message = format!("{} has no `{}`", block.title(), property.name);
+    let description = property.description.replace('\n', " ");
+    reader.error(block.place(), message, format!("{}: {description}", property.name));
+}
+
+fn property_value(reader: &mut Reader<'_>, property: &Property<'_>, text: &Text) -> Option<Value> {
+    match property.kind.read(text.as_str()) {
+        Ok(value) => Some(value),
+        // An error message is no place for a password.
+        Err(wrong) if property.secret => {
+            reader.error(text.place().head(), format!("`{}` {wrong}", property.name), "");
+            None
+        }
+        Err(wrong) => {
+            let mut problem = Diagnostic::error(text.place(), format!("`{}` {wrong}", short(text)));
+            if let PropertyKind::Choice(words) = &property.kind
+                && let Some(near) = value::nearest(text.as_str(), words.iter().copied())
+            {
+                problem = problem.label(format!("did you mean `{near}`?"));
+            }
+            reader.diagnostics.push(problem);
+            None
+        }
+    }
+}
+
+/// `format_args` of 2.3, and a `time_format` for a format that writes none.
+fn time_format(
+    reader: &mut Reader<'_>,
+    section: Section,
+    properties: &[Property<'_>],
+    settings: &mut Settings,
+) {
+    let property = properties.iter().find(|property| property.is_called(TIME_FORMAT));
+    let modern = reader.find(section, |key| key == TIME_FORMAT);
+    if let (None, Some((_, setting))) = (property, modern) {
+        let message = format!("the format of {} writes no times", reader.block(section).title());
+        reader.diagnostics.push(Diagnostic::warning(setting.key.place(), message));
+    }
+    let Some((block, setting)) = reader.find(section, |key| key == "format_args") else { return };
+    let text = reader.variables.value(block, setting, &mut reader.diagnostics);
+    for range in value::words(text.as_str()) {
+        let word = text.part(range);
+        let Some(time) = word.as_str().strip_prefix("time-") else {
+            let known = Kind::Choice(&["time-rfc3339", "time-unix"]);
+            reader.wrong(&word, "is no format argument", known);
+            continue;
+        };
+        let Some(property) = property else { continue };
+        let time = word.part(word.as_str().len() - time.len()..word.as_str().len());
+        let newer = modern.is_some_and(|(_, modern)| modern.order > setting.order);
+        match property_value(reader, property, &time) {
+            Some(value) if !newer => {
+                settings.insert(property.name.to_owned(), value);
+            }
+            Some(_) | None => {}
+        }
+    }
+}

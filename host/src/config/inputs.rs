@@ -1,0 +1,106 @@
+//! `input` blocks to typed inputs.
+
+use std::path::PathBuf;
+
+use super::reader::{Reader, Section};
+use super::settings::{InputConfig, InputDriver, InputFormat, Socket};
+use super::source::Placed;
+use super::table::{BlockKind, INPUT_DRIVERS, Kind};
+use super::text::Text;
+use super::tree::BlockId;
+
+/// Reads one `input` block; `None` when it cannot be one.
+pub(super) fn read(reader: &mut Reader<'_>, id: BlockId) -> Option<InputConfig> {
+    let section = Section { id, kind: BlockKind::Input };
+    let name = reader.name(section);
+    let written = reader.is_written(section, "driver");
+    let Some(driver) = reader.choice(section, "driver") else {
+        if !written {
+            reader.missing(section, "driver");
+        }
+        reader.refuse_unknown(section, "", |name| BlockKind::Input.setting(name).is_some(), &[]);
+        return None;
+    };
+    let driver = INPUT_DRIVERS[driver.value];
+    reader.refuse_unknown(section, driver, |_| false, &[]);
+    let line_limit = reader.size(section, "line_limit");
+    let driver = match driver {
+        "stats-writer" => InputDriver::StatsWriter {
+            socket: socket(reader, section)?,
+            open_events_max: reader.count(section, "open_events_max"),
+        },
+        "unix" => InputDriver::Unix {
+            socket: socket(reader, section)?,
+            format: format(reader, section, false)?,
+        },
+        "tcp" => InputDriver::Tcp {
+            address: address(reader, section)?,
+            format: format(reader, section, false)?,
+        },
+        "stdin" => InputDriver::Stdin { format: format(reader, section, false)? },
+        _ => InputDriver::File {
+            paths: paths(reader, section)?,
+            format: format(reader, section, true)?,
+            open_events_max: reader.count(section, "open_events_max"),
+        },
+    };
+    Some(InputConfig { name, driver, line_limit })
+}
+
+fn paths(reader: &mut Reader<'_>, section: Section) -> Option<Vec<Placed<String>>> {
+    let paths = reader.list(section, "path");
+    if paths.is_empty() {
+        reader.missing(section, "path");
+        return None;
+    }
+    Some(paths)
+}
+
+fn socket(reader: &mut Reader<'_>, section: Section) -> Option<Socket> {
+    let mut paths = paths(reader, section)?.into_iter();
+    let path = paths.next()?;
+    if let Some(second) = paths.next() {
+        reader.error(second.place, "a socket has one path", "quote it when it has blanks");
+    }
+    Some(Socket {
+        path: Placed::new(PathBuf::from(path.value), path.place),
+        mode: reader.mode(section, "mode"),
+        user: reader.text(section, "user"),
+        group: reader.text(section, "group"),
+    })
+}
+
+fn address(reader: &mut Reader<'_>, section: Section) -> Option<Placed<String>> {
+    let Some(address) = reader.text(section, "address") else {
+        reader.missing(section, "address");
+        return None;
+    };
+    let port = address.value.rsplit_once(':').filter(|(host, _)| {
+        // Colons within the host need the brackets of an IPv6 address.
+        !host.is_empty() && (!host.contains(':') || host.starts_with('[') && host.ends_with(']'))
+    });
+    if port.is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+        let text = Text::standing_for(&address.value, address.place);
+        reader.wrong(&text, "is not HOST:PORT", Kind::Text);
+        return None;
+    }
+    Some(address)
+}
+
+fn format(reader: &mut Reader<'_>, section: Section, recordings: bool) -> Option<InputFormat> {
+    let format = reader.choice(section, "format")?;
+    Some(match format.value {
+        0 => InputFormat::Auto,
+        1 => InputFormat::Json,
+        2 => InputFormat::TabText,
+        _ if recordings => InputFormat::StatsWriter,
+        _ => {
+            reader.error(
+                format.place,
+                "the format `stats-writer` is for files",
+                "for sockets there is `driver = stats-writer`",
+            );
+            return None;
+        }
+    })
+}

@@ -1,0 +1,227 @@
+//! The configuration: from files to typed settings.
+//!
+//! 1. [`files`], `include`: paths to texts, with limits on both.
+//! 2. `lexer`, `parser`: texts to a [`Tree`] of blocks and settings. Parsing
+//!    never stops; every value remembers where each of its bytes stands.
+//! 3. `variables`: values as they are used.
+//! 4. `reader`, with the [`table`] of the host's settings and the [`schema`]s of
+//!    the plugins': blocks to the typed [`Config`].
+//! 5. `check`: what only the whole can tell.
+//! 6. [`effective`]: and back to text.
+//!
+//! The language is Dovecot's, of 2.3 and of 2.4. All errors are reported at
+//! once, each with its place. Nothing here touches the network, or opens
+//! anything for writing.
+
+pub mod diagnostic;
+pub mod files;
+pub mod group_by;
+pub mod schema;
+pub mod settings;
+pub mod source;
+pub mod table;
+pub mod text;
+pub mod tree;
+
+mod check;
+mod dovecot;
+mod effective;
+mod exporters;
+mod filter_check;
+mod include;
+mod inputs;
+mod lexer;
+mod metrics;
+mod parser;
+mod reader;
+mod value;
+mod variables;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use effective::effective;
+pub use files::{Disk, Files};
+pub use filter_check::{FilterCheck, FilterProblem, check_filter};
+pub use group_by::GroupBy;
+pub use schema::Schemas;
+pub use settings::{Config, ExporterConfig, InputConfig, MetricConfig, PluginPin, Plugins};
+pub use source::{Place, Placed, Sources};
+pub use tree::Tree;
+pub use variables::Environment;
+
+use include::Read;
+use reader::{Reader, Section};
+use settings::LogLevel;
+use table::BlockKind;
+use variables::Variables;
+
+/// What a configuration sees of the machine.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// Its files.
+    pub files: &'a dyn Files,
+    /// Its environment variables.
+    pub environment: &'a Environment<'a>,
+}
+
+/// What a configuration is checked against.
+#[derive(Clone, Copy)]
+pub struct Checks<'a> {
+    /// The plugins that exist.
+    pub schemas: &'a dyn Schemas,
+    /// The filter language.
+    pub filter: &'a FilterCheck<'a>,
+    /// Whether a configuration without inputs is an error: it is when it is
+    /// about to be run.
+    pub inputs_required: bool,
+}
+
+/// A configuration that has been read, and not yet understood.
+pub struct Parsed<'a> {
+    surroundings: Surroundings<'a>,
+    read: Read,
+}
+
+/// A configuration that has been understood, or not.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration; `None` when there are errors.
+    pub config: Option<Config>,
+    /// Errors, warnings and notes.
+    pub diagnostics: Diagnostics,
+}
+
+/// Loads files and directories from the disk, in order, as one configuration.
+pub fn load(paths: &[PathBuf], checks: Checks<'_>) -> Loaded {
+    parse(paths, Surroundings::MACHINE).load(checks)
+}
+
+/// Reads files and directories, in order, as one configuration.
+///
+/// This is half of [`load`], for those who first have to know where plugins
+/// are, and then which settings they have.
+pub fn parse<'a>(paths: &[PathBuf], surroundings: Surroundings<'a>) -> Parsed<'a> {
+    Parsed { surroundings, read: include::read(paths, surroundings.files) }
+}
+
+impl Surroundings<'static> {
+    /// The disk, and the environment of the process.
+    pub const MACHINE: Self = Surroundings { files: &Disk, environment: &machine_environment };
+}
+
+fn machine_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+impl Parsed<'_> {
+    /// Where plugins come from. What is wrong about it is reported by
+    /// [`Parsed::load`].
+    pub fn plugins(&self) -> Plugins {
+        plugins(&mut self.reader())
+    }
+
+    /// Understands and checks everything.
+    pub fn load(mut self, checks: Checks<'_>) -> Loaded {
+        let mut diagnostics = std::mem::take(&mut self.read.diagnostics);
+        let mut reader = self.reader();
+        let config = self.config(&mut reader, checks);
+        diagnostics.append(&mut reader.diagnostics);
+        if let Some(config) = &config {
+            diagnostics.extend(check::check(config, &self.read.tree, checks.inputs_required));
+        }
+        let diagnostics = Diagnostics::new(diagnostics, self.read.sources);
+        let config = config.filter(|_| !diagnostics.has_errors());
+        Loaded { config, diagnostics }
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        let Surroundings { files, environment } = self.surroundings;
+        let Read { tree, sources, .. } = &self.read;
+        Reader::new(tree, Variables::new(tree, sources, files, environment))
+    }
+
+    /// Everything that could be understood.
+    fn config(&self, reader: &mut Reader<'_>, checks: Checks<'_>) -> Option<Config> {
+        let top = Section { id: Tree::TOP, kind: BlockKind::Top };
+        dovecot::survey(reader, &self.read.sources, &|name, any| {
+            is_of_plugin(checks.schemas, name, any)
+        });
+        let (mut inputs, mut exporters, mut metrics) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, block) in reader.tree.children(Tree::TOP) {
+            match block.kind.as_str() {
+                "input" => {
+                    inputs.extend(inputs::read(reader, id).map(|input| (block.order, input)))
+                }
+                "event_exporter" => exporters.extend(exporters::read(reader, id, checks.schemas)),
+                "metric" => metrics.push(metrics::read(reader, id, checks.filter)),
+                "service" if block.name.as_ref().is_some_and(|name| name.as_str() == "stats") => {
+                    inputs.extend(dovecot::listeners(reader, id));
+                }
+                _ => {}
+            }
+        }
+        // A service's listeners may stand before and behind input blocks.
+        inputs.sort_by_key(|(order, _)| *order);
+        Some(Config {
+            hostname: reader.text(top, "hostname"),
+            workers: reader.count(top, "workers"),
+            plugins: plugins(reader),
+            shutdown_timeout: reader.duration(top, "shutdown_timeout").value,
+            log_level: match reader.choice(top, "log_level")?.value {
+                0 => LogLevel::Error,
+                1 => LogLevel::Warning,
+                2 => LogLevel::Info,
+                _ => LogLevel::Debug,
+            },
+            inputs: inputs.into_iter().map(|(_, input)| input).collect(),
+            exporters,
+            metrics,
+        })
+    }
+}
+
+/// Whether some plugin has a setting of this name: any, or only one that may
+/// stand outside of exporters.
+fn is_of_plugin(schemas: &dyn Schemas, name: &str, any: bool) -> bool {
+    let drivers = schemas.driver_names().into_iter().filter_map(|plugin| schemas.driver(plugin));
+    let formats = schemas.format_names().into_iter().filter_map(|plugin| schemas.format(plugin));
+    drivers.chain(formats).flat_map(schema::properties).any(|property| {
+        if any { property.is_called(name) } else { property.global && property.name == name }
+    })
+}
+
+/// Reads `plugin_dir` and the `plugin NAME { }` blocks.
+fn plugins(reader: &mut Reader<'_>) -> Plugins {
+    let top = Section { id: Tree::TOP, kind: BlockKind::Top };
+    let directories = reader.list(top, "plugin_dir").into_iter();
+    let directories = directories.map(|path| Placed::new(path.value.into(), path.place)).collect();
+    let mut pins = Vec::new();
+    for (id, block) in reader.tree.children(Tree::TOP) {
+        // Without a name it is a block of Dovecot 2.3.
+        if block.kind.as_str() != "plugin" || block.name.is_none() {
+            continue;
+        }
+        let section = Section { id, kind: BlockKind::Plugin };
+        let name = reader.name(section);
+        reader.refuse_unknown(section, "", |_| false, &[]);
+        let Some(text) = reader.written(section, "sha256") else {
+            reader.missing(section, "sha256");
+            continue;
+        };
+        let sha256 = text.as_str().to_ascii_lowercase();
+        if sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            pins.push(PluginPin { name, sha256: Placed::new(sha256, text.place()) });
+        } else {
+            reader.error(
+                text.place(),
+                format!("`{}` is no SHA-256", reader::short(&text)),
+                "64 hexadecimal digits, as `sha256sum FILE` prints them",
+            );
+        }
+    }
+    Plugins { directories, pins }
+}

@@ -1,0 +1,222 @@
+//! The typed configuration: what the rest of the host is built from.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::group_by::GroupBy;
+use super::schema::Settings;
+use super::source::Placed;
+
+/// A whole configuration without errors.
+///
+/// Two of them are equal when they say the same: places do not count.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The host name of exported events; `None` is the machine's own.
+    pub hostname: Option<Placed<String>>,
+    /// How many worker threads; 0 is one for each core.
+    pub workers: usize,
+    /// Where plugins come from.
+    pub plugins: Plugins,
+    /// How long a stop waits for queued events.
+    pub shutdown_timeout: Duration,
+    /// The least important messages that are logged.
+    pub log_level: LogLevel,
+    /// Where events come from, in order of first appearance.
+    pub inputs: Vec<InputConfig>,
+    /// Where events go, in order of first appearance.
+    pub exporters: Vec<ExporterConfig>,
+    /// Which events matter, in order of first appearance.
+    pub metrics: Vec<MetricConfig>,
+}
+
+/// Where plugins come from; known before any plugin is loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plugins {
+    /// The directories to search, in order; empty is the built-in path.
+    pub directories: Vec<Placed<PathBuf>>,
+    /// Digests that plugins' files must have.
+    pub pins: Vec<PluginPin>,
+}
+
+/// `plugin NAME { sha256 = HEX }`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginPin {
+    /// The plugin.
+    pub name: Placed<String>,
+    /// The SHA-256 of its file: 64 lower-case hexadecimal digits.
+    pub sha256: Placed<String>,
+}
+
+/// The least important messages that are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Only what went wrong.
+    Error,
+    /// What probably goes wrong, too.
+    Warning,
+    /// What happens, too.
+    Info,
+    /// What it takes to find a fault, too.
+    Debug,
+}
+
+/// `input NAME { }`, or a writer's listener of Dovecot's `service stats { }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputConfig {
+    /// Its name.
+    pub name: Placed<String>,
+    /// Where its events come from.
+    pub driver: InputDriver,
+    /// Longer lines are skipped, in bytes.
+    pub line_limit: u64,
+}
+
+/// Where an input's events come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InputDriver {
+    /// Dovecot's stats-writer protocol on a UNIX socket.
+    StatsWriter {
+        /// The socket.
+        socket: Socket,
+        /// How many events one connection may keep open.
+        open_events_max: usize,
+    },
+    /// Lines on a UNIX socket.
+    Unix {
+        /// The socket.
+        socket: Socket,
+        /// How events are written.
+        format: InputFormat,
+    },
+    /// Lines on a TCP port.
+    Tcp {
+        /// Host and port, as written: `127.0.0.1:9100`, `[::1]:9100`, `*:9100`.
+        address: Placed<String>,
+        /// How events are written.
+        format: InputFormat,
+    },
+    /// Lines on the standard input.
+    Stdin {
+        /// How events are written.
+        format: InputFormat,
+    },
+    /// Lines of files.
+    File {
+        /// Paths and patterns, at least one.
+        paths: Vec<Placed<String>>,
+        /// How events are written.
+        format: InputFormat,
+        /// How many events a stats-writer recording may keep open.
+        open_events_max: usize,
+    },
+}
+
+/// A UNIX socket to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Socket {
+    /// Its path.
+    pub path: Placed<PathBuf>,
+    /// Its file mode, at most 0o777.
+    pub mode: u32,
+    /// Its owner; `None` is the host's user.
+    pub user: Option<Placed<String>>,
+    /// Its group; `None` is the host's group.
+    pub group: Option<Placed<String>>,
+}
+
+/// How an input's events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputFormat {
+    /// json or tab-text, line by line.
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// TAB-separated text.
+    TabText,
+    /// A recording of Dovecot's stats-writer protocol; only in files.
+    StatsWriter,
+}
+
+/// `event_exporter NAME { }`
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExporterConfig {
+    /// Its name.
+    pub name: Placed<String>,
+    /// The driver plugin; it exists.
+    pub driver: Placed<String>,
+    /// The format plugin; it exists.
+    pub format: Placed<String>,
+    /// The driver's settings, with its defaults, valid by its schema.
+    pub driver_settings: Settings,
+    /// The format's settings, with its defaults, valid by its schema.
+    pub format_settings: Settings,
+    /// Where batches wait.
+    pub queue: QueueKind,
+    /// How many bytes may wait.
+    pub queue_max_size: u64,
+    /// What happens when no more may.
+    pub queue_full: QueueFull,
+    /// A batch is closed when it has this many bytes.
+    pub batch_max_size: u64,
+    /// A batch is closed when it has this many events; 0 is no limit.
+    pub batch_max_events: u64,
+    /// The pause after a first failure.
+    pub retry_min_pause: Duration,
+    /// The longest pause; not shorter than `retry_min_pause`.
+    pub retry_max_pause: Duration,
+}
+
+/// Where an exporter's batches wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueKind {
+    /// In memory.
+    Memory,
+}
+
+/// What happens to an event that finds the queue full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueFull {
+    /// Inputs wait.
+    Block,
+    /// It is dropped.
+    DropNewest,
+    /// The oldest batch is dropped.
+    DropOldest,
+}
+
+/// `metric NAME { }`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricConfig {
+    /// Its name; it need not be one that OpenMetrics allows.
+    pub name: Placed<String>,
+    /// The filter's text, which has been checked.
+    pub filter: Placed<String>,
+    /// The fields to export and to keep statistics of; empty exports all.
+    pub fields: Vec<Placed<String>>,
+    /// The exporter, which exists.
+    pub exporter: Option<Placed<String>>,
+    /// What is exported of an event.
+    pub exporter_include: Include,
+    /// Explains the metric; may be empty.
+    pub description: String,
+    /// The levels of sub-metrics, outermost first.
+    pub group_by: Vec<GroupBy>,
+    /// How many sub-metrics there may be.
+    pub group_by_max_series: usize,
+}
+
+/// What is exported of an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Include {
+    /// Its name.
+    pub name: bool,
+    /// The host name.
+    pub hostname: bool,
+    /// When it began and ended.
+    pub timestamps: bool,
+    /// Its categories.
+    pub categories: bool,
+    /// Its fields.
+    pub fields: bool,
+}

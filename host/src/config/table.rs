@@ -1,0 +1,234 @@
+//! The table of the host's own settings.
+//!
+//! Names, types, defaults, checks, suggestions, the effective configuration
+//! and the test of conf.d all come from here. Plugins bring tables of their
+//! own, as JSON Schemas: see [`super::schema`].
+
+use BlockKind::{Exporter, GroupBy, Input, Listener, Method, Metric, Plugin, Top};
+use Kind::{Choice, Duration, List, Mode, Number, Size, Text};
+
+/// The kinds of blocks that have settings of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BlockKind {
+    /// Outside all blocks.
+    Top,
+    /// `input NAME { }`
+    Input,
+    /// `event_exporter NAME { }`
+    Exporter,
+    /// `metric NAME { }`
+    Metric,
+    /// `group_by FIELD { }` in a metric.
+    GroupBy,
+    /// `method linear { }` and the like in a group_by.
+    Method,
+    /// `plugin NAME { }`
+    Plugin,
+    /// `unix_listener NAME { }` in Dovecot's `service stats { }`.
+    Listener,
+}
+
+/// What a setting's value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// Words parted by blanks or commas; a block of `word = yes` lines, too.
+    List,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A whole number, from the first to the second.
+    Number(i64, i64),
+    /// A duration in milliseconds, written `250 ms`.
+    Duration,
+    /// A number of bytes, from the first to the second, written `64k`.
+    Size(u64, u64),
+    /// A file mode, in octal.
+    Mode,
+}
+
+/// One setting of the host.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Where it stands.
+    pub block: BlockKind,
+    /// Its name.
+    pub name: &'static str,
+    /// Other names that are read; the last one written counts.
+    pub aliases: &'static [&'static str],
+    /// The type of its value.
+    pub kind: Kind,
+    /// The default, as it would be written; empty: there is none.
+    pub default: &'static str,
+    /// The drivers (of an input) or methods (of a group_by) that have it;
+    /// empty: all.
+    pub only: &'static [&'static str],
+    /// What it means.
+    pub doc: &'static str,
+}
+
+/// The words of `exporter_include`.
+pub const INCLUDES: &[&str] = &["name", "hostname", "timestamps", "categories", "fields"];
+
+/// The drivers of inputs.
+pub const INPUT_DRIVERS: &[&str] = &["stats-writer", "unix", "tcp", "stdin", "file"];
+
+const UNIX: &[&str] = &["stats-writer", "unix"];
+const LINES: &[&str] = &["unix", "tcp", "stdin", "file"];
+
+const fn setting(
+    block: BlockKind,
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    doc: &'static str,
+) -> Setting {
+    Setting { block, name, aliases: &[], kind, default, only: &[], doc }
+}
+
+const fn only(setting: Setting, only: &'static [&'static str]) -> Setting {
+    Setting { only, ..setting }
+}
+
+const fn alias(setting: Setting, aliases: &'static [&'static str]) -> Setting {
+    Setting { aliases, ..setting }
+}
+
+/// Every setting of the host, in the order in which people want to read them.
+#[rustfmt::skip]
+pub const SETTINGS: &[Setting] = &[
+    setting(Top, "hostname", Text, "", "The host name that exported events carry. Without it, the machine's own."),
+    setting(Top, "workers", Number(0, 1024), "0", "How many threads read, filter and format events. 0 is one for each core."),
+    setting(Top, "plugin_dir", List, "", "Directories to look for plugins in. Without it, `../lib/fantail/plugins` beside the program's directory, and that directory."),
+    setting(Top, "shutdown_timeout", Duration, "10 s", "How long a stop waits for queued events to be delivered."),
+    setting(Top, "log_level", Choice(&["error", "warning", "info", "debug"]), "info", "The least important messages that are logged."),
+    setting(Top, "base_dir", Text, "/run/dovecot", "Dovecot's setting: where the relative paths of `service stats` listeners begin."),
+
+    setting(Plugin, "sha256", Text, "", "The digest of the plugin's file, in hexadecimal. Another file is refused."),
+
+    setting(Input, "driver", Choice(INPUT_DRIVERS), "", "Where events come from. Required."),
+    only(setting(Input, "path", List, "", "The socket's path; for `file` any number of files, with wildcards. Required."), &["stats-writer", "unix", "file"]),
+    only(setting(Input, "address", Text, "", "The host and port to listen on: `127.0.0.1:9100`, `[::1]:9100`, `*:9100`. Required."), &["tcp"]),
+    only(setting(Input, "mode", Mode, "0660", "The socket's file mode, in octal."), UNIX),
+    only(setting(Input, "user", Text, "", "The socket's owner. Without it, the user that the program runs as."), UNIX),
+    only(setting(Input, "group", Text, "", "The socket's group. Without it, the group that the program runs as."), UNIX),
+    only(setting(Input, "format", Choice(&["auto", "json", "tab-text", "stats-writer"]), "auto", "How events are written. `auto` tells json from tab-text line by line; `stats-writer` is for files."), LINES),
+    setting(Input, "line_limit", Size(1 << 10, 1 << 30), "128 KiB", "Longer lines are skipped and counted."),
+    only(setting(Input, "open_events_max", Number(1, 100_000_000), "10000", "How many events one connection may keep open for later ones to refer to."), &["stats-writer", "file"]),
+
+    alias(setting(Exporter, "driver", Text, "log", "The driver plugin: where events go."), &["transport"]),
+    setting(Exporter, "format", Text, "", "The format plugin: how events are written. Required."),
+    setting(Exporter, "queue", Choice(&["memory"]), "memory", "Where batches wait for the driver."),
+    setting(Exporter, "queue_max_size", Size(1 << 10, 1 << 40), "32 MiB", "How much may wait."),
+    setting(Exporter, "queue_full", Choice(&["block", "drop_newest", "drop_oldest"]), "block", "What happens to an event that finds the queue full: inputs wait, or it is dropped, or the oldest batch is."),
+    setting(Exporter, "batch_max_size", Size(1, 1 << 30), "64 KiB", "A batch of this size is handed to the driver at once."),
+    setting(Exporter, "batch_max_events", Number(0, 1_000_000_000), "0", "A batch of so many events is handed to the driver at once. 0 is no limit."),
+    setting(Exporter, "retry_min_pause", Duration, "100 ms", "The pause after a first failure. Each further failure doubles it."),
+    setting(Exporter, "retry_max_pause", Duration, "30 s", "The longest pause between two attempts."),
+
+    setting(Metric, "filter", Text, "", "The events that are meant, in the event filter language. Required."),
+    setting(Metric, "fields", List, "", "Fields to export and to keep statistics of. Without it, all are exported."),
+    setting(Metric, "exporter", Text, "", "The event_exporter that matching events go to. Without it, they are only counted."),
+    setting(Metric, "exporter_include", List, "name hostname timestamps categories fields", "The parts of an event that are exported."),
+    setting(Metric, "description", Text, "", "Explains the metric to whoever reads its statistics."),
+    setting(Metric, "group_by", List, "", "Fields to keep separate statistics by: `FIELD[:METHOD[:ARGUMENTS]]`. The long form is a `group_by FIELD` block."),
+    setting(Metric, "group_by_max_series", Number(1, 100_000_000), "10000", "How many sub-metrics the groups may make. What comes later is counted together."),
+
+    only(alias(setting(Method, "modifier", Text, "", "The group's name, made from `%{value}`: `%{value | domain | lower}`."), &["discrete_modifier"]), &["discrete"]),
+    only(alias(setting(Method, "min_magnitude", Number(0, 62), "0", "The first bucket ends at base^min_magnitude."), &["exponential_min_magnitude"]), &["exponential"]),
+    only(alias(setting(Method, "max_magnitude", Number(0, 62), "", "The last bucket begins behind base^max_magnitude. Required."), &["exponential_max_magnitude"]), &["exponential"]),
+    only(alias(setting(Method, "base", Number(2, 10), "10", "2 or 10."), &["exponential_base"]), &["exponential"]),
+    only(alias(setting(Method, "min", Number(0, i64::MAX), "0", "The first bucket ends here."), &["linear_min"]), &["linear"]),
+    only(alias(setting(Method, "max", Number(0, i64::MAX), "", "The last bucket begins behind this. Required."), &["linear_max"]), &["linear"]),
+    only(alias(setting(Method, "step", Number(0, i64::MAX), "", "The width of a bucket. Required."), &["linear_step"]), &["linear"]),
+
+    setting(Listener, "path", Text, "", "The socket's path, relative to base_dir. Without it, the listener's name."),
+    setting(Listener, "type", Text, "", "Dovecot 2.4: `writer` or `reader`. Without it, the name tells."),
+    setting(Listener, "mode", Mode, "0660", "The socket's file mode. 0 leaves the listener out."),
+    setting(Listener, "user", Text, "", "The socket's owner."),
+    setting(Listener, "group", Text, "", "The socket's group."),
+];
+
+impl BlockKind {
+    /// The long names' beginnings: `metric_filter` is a metric's `filter`.
+    pub fn prefixes(self) -> &'static [&'static str] {
+        match self {
+            Top | Listener | Plugin => &[],
+            Input => &["input_"],
+            Exporter => &["event_exporter_"],
+            Metric => &["metric_"],
+            GroupBy => &["metric_group_by_", "group_by_"],
+            Method => &["metric_group_by_method_", "group_by_method_", "method_"],
+        }
+    }
+
+    /// A setting's short name.
+    pub fn short_name(self, name: &str) -> &str {
+        self.prefixes().iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
+    }
+
+    /// The settings of such a block, in the table's order.
+    pub fn settings(self) -> impl Iterator<Item = &'static Setting> {
+        SETTINGS.iter().filter(move |setting| setting.block == self)
+    }
+
+    /// One setting of such a block, by its short name or an alias.
+    pub fn setting(self, name: &str) -> Option<&'static Setting> {
+        self.settings().find(|setting| setting.is_called(name))
+    }
+}
+
+impl Setting {
+    /// Whether this is the setting's short name or one of its aliases.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.aliases.contains(&name)
+    }
+
+    /// Whether a block with this driver or method has the setting.
+    pub fn belongs_to(&self, variant: &str) -> bool {
+        self.only.is_empty() || self.only.contains(&variant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BlockKind, Kind, SETTINGS};
+    use crate::config::value;
+
+    #[test]
+    fn the_table_is_consistent() {
+        for (index, setting) in SETTINGS.iter().enumerate() {
+            let name = setting.name;
+            assert!(setting.doc.ends_with('.'), "{name}");
+            assert!(
+                SETTINGS[..index].iter().all(|s| s.block != setting.block || !s.is_called(name)),
+                "{name} stands in the table twice"
+            );
+            if setting.default.is_empty() {
+                continue;
+            }
+            let good = match setting.kind {
+                Kind::Text => true,
+                Kind::List => value::words(setting.default).len() > 1,
+                Kind::Choice(words) => words.contains(&setting.default),
+                Kind::Number(min, max) => value::number(setting.default, min, max).is_ok(),
+                Kind::Duration => value::duration(setting.default)
+                    .is_ok_and(|length| value::print_duration(length) == setting.default),
+                Kind::Size(min, max) => value::size(setting.default).is_ok_and(|bytes| {
+                    (min..=max).contains(&bytes) && value::print_size(bytes) == setting.default
+                }),
+                Kind::Mode => value::mode(setting.default).is_ok(),
+            };
+            assert!(good, "the default of {name}");
+        }
+    }
+
+    #[test]
+    fn long_names_become_short() {
+        assert_eq!(BlockKind::Metric.short_name("metric_filter"), "filter");
+        assert_eq!(BlockKind::Metric.short_name("metric_group_by"), "group_by");
+        assert_eq!(BlockKind::Method.short_name("metric_group_by_method_linear_min"), "linear_min");
+        assert_eq!(BlockKind::Exporter.short_name("event_exporter_file_path"), "file_path");
+        assert_eq!(BlockKind::Top.short_name("hostname"), "hostname");
+    }
+}

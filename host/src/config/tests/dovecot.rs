@@ -1,0 +1,222 @@
+//! Configurations that Dovecot's users have.
+
+use std::path::PathBuf;
+
+use super::super::files::Memory;
+use super::super::settings::{InputConfig, InputDriver};
+use super::super::{Loaded, Surroundings, parse};
+use super::{load, load_files, load_parsed, messages};
+
+fn load_data(file: &str) -> Loaded {
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../integration-tests/data");
+    load_parsed(parse(&[PathBuf::from(data).join(file)], Surroundings::MACHINE))
+}
+
+#[test]
+fn configurations_of_both_generations_load_unchanged() {
+    for (file, exporters, metrics) in
+        [("captures/dovecot-2.3/metrics.conf", 3, 9), ("captures/dovecot-2.4/metrics.conf", 5, 13)]
+    {
+        let loaded = load_data(file);
+        assert!(!loaded.diagnostics.has_errors(), "{}", loaded.diagnostics.render(false));
+        let mut found = messages(&loaded);
+        // What 2.4's `cache` metric says is legal, and rightly warned of.
+        found.retain(|line| !line.contains("AND and OR have the same precedence"));
+        assert_eq!(found, ["warning: there is no input"], "{file}");
+        let config = loaded.config.unwrap();
+        assert_eq!((config.exporters.len(), config.metrics.len()), (exporters, metrics), "{file}");
+    }
+}
+
+const OLD: &str = "\
+protocols = imap lmtp
+mail_location = maildir:~/Maildir
+ssl_key = </etc/dovecot/private/key.pem
+mail_plugins = $mail_plugins quota
+plugin {
+  quota = maildir:User quota
+}
+namespace inbox {
+  mailbox Drafts {
+    special_use = \\Drafts
+  }
+}
+group @mailboxes english {
+  mailbox \"Sent Messages\" {
+  }
+}
+service imap-login {
+  inet_listener imap {
+    port = 143
+  }
+}
+service stats {
+  client_limit = 1000
+  unix_listener stats-reader {
+    user = nagios
+  }
+  unix_listener stats-writer {
+    user = mail
+    mode = 0666
+  }
+  unix_listener login/stats-writer {
+  }
+  unix_listener /srv/chroot/stats-writer {
+    group = web
+  }
+  unix_listener unused/stats-writer {
+    mode = 0
+  }
+  inet_listener {
+    port = 9900
+  }
+}
+event_exporter log {
+  format = json
+  format_args = time-rfc3339
+  transport = log
+}
+metric imap_commands {
+  exporter = log
+  filter = event=* AND category=service:imap
+}
+";
+
+#[test]
+fn a_dovecot_conf_is_usable_as_it_is() {
+    let loaded = load(OLD);
+    assert_eq!(
+        messages(&loaded),
+        [
+            "note 24:17 [stats-reader]: unix_listener `stats-reader` is no input and is left out",
+            "note 39:3 [inet_listener]: inet_listener block is no input and is left out",
+            "note: 4 settings and 4 blocks of other Dovecot services are ignored",
+        ]
+    );
+    let config = loaded.config.unwrap();
+    let socket = |input: &InputConfig| match &input.driver {
+        InputDriver::StatsWriter { socket, .. } => {
+            let owner = |name: &Option<super::super::Placed<String>>| {
+                name.as_ref().map_or(String::new(), |name| name.value.clone())
+            };
+            let path = socket.path.value.display();
+            format!("{path} {:o} {}:{}", socket.mode, owner(&socket.user), owner(&socket.group))
+        }
+        other => panic!("{other:?}"),
+    };
+    let sockets: Vec<String> = config.inputs.iter().map(socket).collect();
+    assert_eq!(
+        sockets,
+        [
+            "/run/dovecot/stats-writer 666 mail:dovecot",
+            "/run/dovecot/login/stats-writer 600 dovenull:",
+            "/srv/chroot/stats-writer 660 :web",
+        ]
+    );
+    super::good(OLD);
+}
+
+#[test]
+fn listeners_of_2_4_say_what_they_are() {
+    let config = super::good(
+        "base_dir = /run/d\ninput first {\n driver = stdin\n}\n\
+         service stats {\n unix_listener one {\n  path = sub/one\n  type = writer\n  group = $SET:default_internal_group\n }\n\
+         unix_listener stats-writer {\n  type = reader\n }\n}\ninput last {\n driver = unix\n path = /x\n}\n\
+         metric m {\n filter = event=x\n}",
+    );
+    let names: Vec<&str> = config.inputs.iter().map(|input| input.name.value.as_str()).collect();
+    assert_eq!(names, ["first", "one", "last"]);
+    let InputDriver::StatsWriter { socket, .. } = &config.inputs[1].driver else { panic!() };
+    assert_eq!(socket.path.value.to_str(), Some("/run/d/sub/one"));
+    assert_eq!(socket.group.as_ref().unwrap().value, "dovecot");
+}
+
+#[test]
+fn what_is_nearly_ours_is_not_ignored() {
+    let check = |text: &str, expected: &str| {
+        let found = messages(&load(text));
+        assert!(found.iter().any(|line| line == expected), "{found:?}");
+    };
+    check("protocols = imap\nmetrik m {\n}", "error 2:1 [metrik]: unknown block `metrik`");
+    check("protocols = imap\nhost_name = x", "error 2:1 [host_name]: unknown setting `host_name`");
+    check(
+        "protocols = imap\nauth_debug = yes",
+        "note: 2 settings and 0 blocks of other Dovecot services are ignored",
+    );
+    check(
+        "protocols = imap\nmetric_fliter = event=x",
+        "error 2:1 [metric_fliter]: unknown setting `metric_fliter`",
+    );
+    check("auth_debug = yes", "error 1:1 [auth_debug]: unknown setting `auth_debug`");
+    check("dict x {\n}", "error 1:1 [dict]: unknown block `dict`");
+    check(
+        "protocols = imap\nmetric m {\n filter = event=x\n mail_location = y\n}",
+        "error 4:2 [mail_location]: unknown setting `mail_location` in metric `m`",
+    );
+}
+
+#[test]
+fn each_path_is_judged_on_its_own() {
+    let files = Memory::new(&[
+        ("/d/dovecot.conf", "protocols = imap\n!include conf.d/*.conf\n"),
+        ("/d/conf.d/10.conf", "auth_debug = yes\n"),
+        ("/f/local.conf", "auth_debug = yes\n"),
+    ]);
+    let found = messages(&load_files(&files, &["/d/dovecot.conf", "/f"]));
+    assert_eq!(
+        found,
+        [
+            "error 1:1 [auth_debug]: unknown setting `auth_debug`",
+            "warning: there is no input",
+            "note: 2 settings and 0 blocks of other Dovecot services are ignored",
+        ]
+    );
+}
+
+/// The examples of the documentation, as people paste them.
+#[test]
+fn pasted_examples_load_or_say_what_is_missing() {
+    let pasted = "\
+event_exporter log_tab {
+   format = tab-text
+   transport = log
+   format_args = time-rfc3339
+
+metric imap/log/select {
+  filter = event=imap_command_finished AND \\
+           tagged_reply_state=OK AND \\
+           (cmd_name = \"SELECT\" OR cmd_name = \"EXAMINE\") \\
+           AND NOT mailbox = \"INBOX\"
+
+  fields = user cmd_name \\
+           mailbox duration \\
+           bytes_in bytes_out session remote_ip
+
+  exporter = log_tab
+  exporter_include = timestamps fields
+
+metric log/all {
+  filter = event=* \\
+           AND NOT event=mail_cache_lookup_finished
+  exporter = log_tab
+";
+    let found = messages(&load(pasted));
+    assert_eq!(
+        found,
+        [
+            "error 6:1 [metric]: event_exporter `log_tab` is not closed before the next block",
+            "error 19:1 [metric]: metric `imap/log/select` is not closed before the next block",
+            "error 19:8 [log/all]: metric `log/all` is never closed",
+            "warning: there is no input",
+        ]
+    );
+    let repaired = pasted.replace("rfc3339\n", "rfc3339\n}\n");
+    let repaired = repaired.replace("fields\n\nmetric", "fields\n}\nmetric") + "}\n";
+    assert_eq!(super::good(&repaired).metrics[0].fields.len(), 8);
+    super::good(
+        "event_exporter datalake {\n  driver = http-post\n  http_post_url = https://datalake.example.com/api\n\
+         http_client_request_absolute_timeout = 1sec\n\n  format = json\n  time_format = rfc3339\n}\n\n\
+         metric imap_commands {\n  exporter = datalake\n  exporter_include = name hostname timestamps\n\
+         filter = event=imap_command_finished\n}\n",
+    );
+}

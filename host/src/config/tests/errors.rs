@@ -1,0 +1,173 @@
+//! How messages look, and that all of them come at once.
+
+use super::super::Severity;
+use super::{load, messages};
+
+#[test]
+fn messages_look_like_a_compilers() {
+    let check = |text: &str, expected: &str| {
+        let shown = load(text).diagnostics.render(false);
+        assert!(shown.starts_with(expected.trim_start()), "{shown}");
+    };
+    check(
+        "metric a {\n  fitler = event=x\n  filter = event=*\n}\n",
+        "
+error: unknown setting `fitler` in metric `a`
+ --> a.conf:2:3
+  |
+2 |   fitler = event=x
+  |   ^^^^^^ did you mean `filter`?
+",
+    );
+    check(
+        "metric a {\n  filter = event=x AND \\\n           user=a@b AND \\\n           b=c\n}\n",
+        "
+error: filter of metric `a`: expected AND, OR or the end of the filter; `@` may only stand inside quotes
+ --> a.conf:3:18
+  |
+3 |            user=a@b AND \\
+  |                  ^
+",
+    );
+    check(
+        "input a {\n  driver = stats-writer\n  path = s\n  line_limit = 5 parsecs\n}\n",
+        "
+error: `5 parsecs` has the unknown unit `parsecs`: use B, KiB, MiB, GiB or TiB
+ --> a.conf:4:16
+  |
+4 |   line_limit = 5 parsecs
+  |                ^^^^^^^^^
+",
+    );
+}
+
+/// Checks all that is said about a text, except that there is no input.
+fn check(text: &str, expected: &[&str]) {
+    let mut found = messages(&load(text));
+    found.retain(|line| !line.ends_with("there is no input"));
+    assert_eq!(found, expected, "{text}");
+}
+
+#[test]
+fn all_errors_of_the_language_come_at_once() {
+    check(
+        "hostnme = a\n}\nx\n",
+        &[
+            "error 1:1 [hostnme]: unknown setting `hostnme`",
+            "error 2:1 [}]: this `}` closes nothing",
+            "error 3:1 [x]: expected `=` or `{`",
+        ],
+    );
+    check(
+        "metric a {\n",
+        &["error 1:8 [a]: metric `a` is never closed", "error 1:8 [a]: metric `a` has no filter"],
+    );
+    check(
+        "metric a {\n filter = event=x\nmetric b {\n filter = event=y\n}\n",
+        &["error 3:1 [metric]: metric `a` is not closed before the next block"],
+    );
+    check(
+        "metric a b {\n}\nmetric {\nfilter = event=x\n}\nmetric a{\n}",
+        &[
+            "error 1:1 [metric a b {]: expected `kind name {`",
+            "error 3:1 [metric]: metric needs a name",
+            "error 6:1 [metric a{]: expected `kind name {`",
+        ],
+    );
+    check(
+        "metric a { filter = event=x }\n",
+        &[
+            "error 1:8 [a]: metric `a` has no filter",
+            "error 1:12 [filter = event=x }]: nothing stands behind `{`",
+        ],
+    );
+    check("metric \"a {\n}\n", &["error 1:1 [metric \"a {]: expected `kind name {`"]);
+}
+
+#[test]
+fn all_errors_of_exporters_come_at_once() {
+    check(
+        "event_exporter a {\n driver = fil\n format = xml\n quueue = memory\n}\n",
+        &[
+            "error 2:11 [fil]: unknown driver `fil`",
+            "error 3:11 [xml]: unknown format `xml`",
+            "error 4:2 [quueue]: unknown setting `quueue` in event_exporter `a`",
+        ],
+    );
+    check(
+        "event_exporter a {\n driver = file\n file_path =\n quueue = memory\n format=json\n}\n",
+        &[
+            "error 1:16 [a]: event_exporter `a` has no `file_path`",
+            "warning 1:16 [a]: no metric uses event_exporter `a`",
+            "error 4:2 [quueue]: unknown setting `quueue` in event_exporter `a`",
+        ],
+    );
+    check(
+        "event_exporter a {\n driver = unix\n unix_path = /x\n unix_connect_timeout = 2h\n format=json\n time_format = Unix\n queue = durable\n}\n",
+        &[
+            "error 4:25 [2h]: `2h` is more than 1 hour",
+            "error 6:16 [Unix]: `Unix` is none of rfc3339, unix",
+            "error 7:10 [durable]: this version has no `durable` queue",
+        ],
+    );
+    check(
+        "metric a {\n filter = event=x\n exporter = b\n exporter_include = nmae\n}\n",
+        &[
+            "error 3:13 [b]: metric `a` refers to the event_exporter `b`, which does not exist",
+            "warning 4:21 [nmae]: nothing of an event is called `nmae`",
+        ],
+    );
+}
+
+#[test]
+fn all_errors_of_inputs_and_plugins_come_at_once() {
+    check(
+        "input a {\n driver = tcp\n path = /x\n address = 1:2:3\n}\n",
+        &[
+            "error 3:2 [path]: unknown setting `path` in input `a`",
+            "error 4:12 [1:2:3]: `1:2:3` is not HOST:PORT",
+            "warning: there is no metric: all events are dropped",
+        ],
+    );
+    check(
+        "input a {\n driver = unix\n path = /x\n}\ninput b {\n driver = unix\n path = /x\n}\n",
+        &[
+            "error 7:9 [/x]: two inputs have the path `/x`",
+            "warning: there is no metric: all events are dropped",
+        ],
+    );
+    check(
+        "input a {\n driver = http\n}\ninput b {\n}\n",
+        &[
+            "error 2:11 [http]: `http` is none of stats-writer, unix, tcp, stdin, file",
+            "error 4:7 [b]: input `b` has no `driver`",
+            "warning: there is no metric: all events are dropped",
+        ],
+    );
+    check(
+        "plugin a {\n sha256 = 12\n}\nplugin b {\n}\n",
+        &["error 2:11 [12]: `12` is no SHA-256", "error 4:8 [b]: plugin `b` has no `sha256`"],
+    );
+}
+
+#[test]
+fn a_run_needs_an_input() {
+    let plugins = super::plugins();
+    for (inputs_required, severity) in [(true, Severity::Error), (false, Severity::Warning)] {
+        let checks =
+            super::Checks { schemas: &plugins, filter: &super::check_filter, inputs_required };
+        let loaded = super::parse(&[], super::Surroundings::MACHINE).load(checks);
+        assert_eq!(loaded.diagnostics.iter().next().map(|found| found.severity), Some(severity));
+        assert_eq!(loaded.config.is_none(), inputs_required);
+    }
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    let text = "event_exporter a {\n driver = http-post\n http_post_url = http://x\n format = json\n http_client_proxy_password = hunter2\n}\n";
+    let config = load(text).config.unwrap();
+    assert_eq!(config.exporters[0].driver_settings["http_client_proxy_password"], "hunter2");
+    let printed = super::effective(&config, &super::plugins());
+    assert!(!printed.contains("hunter2"), "{printed}");
+    assert!(printed.contains("# http_client_proxy_password is set, and not shown"), "{printed}");
+}

@@ -1,0 +1,135 @@
+//! The configuration as a whole: texts in, settings or messages out.
+
+mod dovecot;
+mod errors;
+mod language;
+mod random;
+mod typed;
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::files::Memory;
+use super::{Checks, Config, Loaded, Parsed, Schemas, Surroundings};
+use super::{check_filter, effective, parse};
+
+/// The plugins that these tests pretend to have.
+struct Plugins(Vec<(&'static str, Value)>, Vec<(&'static str, Value)>);
+
+impl Schemas for Plugins {
+    fn driver(&self, name: &str) -> Option<&Value> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, schema)| schema)
+    }
+
+    fn format(&self, name: &str) -> Option<&Value> {
+        self.1.iter().find(|(known, _)| *known == name).map(|(_, schema)| schema)
+    }
+
+    fn driver_names(&self) -> Vec<&str> {
+        self.0.iter().map(|(name, _)| *name).collect()
+    }
+
+    fn format_names(&self) -> Vec<&str> {
+        self.1.iter().map(|(name, _)| *name).collect()
+    }
+}
+
+fn plugins() -> Plugins {
+    let nothing = json!({"type": "object", "properties": {}});
+    let times = json!({"type": "object", "properties": {
+        "time_format": {"description": "How times are written.", "default": "rfc3339", "oneOf": [
+            {"const": "rfc3339", "description": "2019-06-19T10:38:25.422744Z"},
+            {"const": "unix", "description": "1560940705.422744"},
+        ]},
+    }});
+    let log = json!({"properties": {
+        "log_target": {"enum": ["auto", "syslog", "journal", "stderr"], "default": "auto"},
+        "log_syslog_socket": {"type": "string", "default": "/dev/log"},
+        "log_journal_socket": {"type": "string", "default": "/run/systemd/journal/socket"},
+    }});
+    let file = json!({"properties": {"file_path": {"type": "string"}}, "required": ["file_path"]});
+    let unix = json!({"properties": {
+        "unix_path": {"type": "string"},
+        "unix_connect_timeout": {"type": "integer", "format": "milliseconds", "default": 250,
+            "maximum": 3_600_000, "x-aliases": ["transport_timeout"]},
+        "unix_write_timeout": {"type": "integer", "format": "milliseconds", "default": 1000},
+    }, "required": ["unix_path"]});
+    let http_post = json!({"properties": {
+        "http_post_url": {"type": "string", "x-aliases": ["transport_args"]},
+        "http_client_request_absolute_timeout": {"type": "integer", "format": "milliseconds",
+            "default": 250, "minimum": 1, "x-aliases": ["transport_timeout"], "x-global": true},
+        "http_client_max_parallel_connections": {"type": "integer", "default": 4, "minimum": 1,
+            "maximum": 64, "x-global": true},
+        "http_client_user_agent": {"type": "string", "default": "", "x-global": true},
+        "http_client_proxy_url": {"type": "string", "default": "", "x-global": true},
+        "http_client_proxy_username": {"type": "string", "default": "", "x-global": true},
+        "ssl_client_ca_file": {"type": "string", "default": "", "x-global": true},
+        "ssl_client_cert_file": {"type": "string", "default": "", "x-global": true},
+        "ssl_client_key_file": {"type": "string", "default": "", "x-global": true},
+        "ssl_client_require_valid_cert": {"type": "boolean", "default": true, "x-global": true},
+        "test_size": {"anyOf": [{"type": "integer", "format": "bytes"}, {"type": "null"}],
+            "default": null},
+        "http_client_proxy_password": {"type": ["string", "null"], "writeOnly": true},
+        "test_words": {"type": "array", "items": {"type": "string"}},
+    }, "required": ["http_post_url"]});
+    Plugins(
+        vec![
+            ("drop", nothing.clone()),
+            ("log", log),
+            ("file", file),
+            ("unix", unix),
+            ("http-post", http_post),
+        ],
+        vec![("none", nothing), ("json", times.clone()), ("tab-text", times)],
+    )
+}
+
+fn environment(name: &str) -> Option<String> {
+    (name == "NAME").then(|| "from the environment".to_owned())
+}
+
+fn load_files(files: &Memory, paths: &[&str]) -> Loaded {
+    let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
+    load_parsed(parse(&paths, Surroundings { files, environment: &environment }))
+}
+
+fn load_parsed(parsed: Parsed<'_>) -> Loaded {
+    let plugins = plugins();
+    parsed.load(Checks { schemas: &plugins, filter: &check_filter, inputs_required: false })
+}
+
+fn load(text: &str) -> Loaded {
+    load_files(&Memory::new(&[("a.conf", text)]), &["a.conf"])
+}
+
+/// Loads what has no errors, and sees to it that its effective text says the
+/// same.
+fn good(text: &str) -> Config {
+    let loaded = load(text);
+    let shown = loaded.diagnostics.render(false);
+    let config = loaded.config.unwrap_or_else(|| panic!("{text}\n{shown}"));
+    let printed = effective(&config, &plugins());
+    let again = load(&printed);
+    let shown = again.diagnostics.render(false);
+    assert_eq!(again.config.as_ref(), Some(&config), "{printed}\n{shown}");
+    assert_eq!(effective(&config, &plugins()), printed);
+    config
+}
+
+/// The messages about a text, one a line: `error 3:5: message`.
+fn messages(loaded: &Loaded) -> Vec<String> {
+    let sources = loaded.diagnostics.sources();
+    loaded
+        .diagnostics
+        .iter()
+        .map(|diagnostic| {
+            let place = diagnostic.place.map_or(String::new(), |place| {
+                let (line, column) = sources.line_and_column(place);
+                let text = &sources.text(place.file)[place.start..place.end];
+                format!(" {line}:{column} [{text}]")
+            });
+            format!("{}{place}: {}", diagnostic.severity, diagnostic.message)
+        })
+        .collect()
+}

@@ -1,0 +1,163 @@
+//! What was written, before anybody asks what it means: nested blocks with
+//! their settings, in order, each with its place.
+
+use std::collections::HashMap;
+
+use super::source::Place;
+use super::text::Text;
+
+/// One block of a [`Tree`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockId(usize);
+
+/// Blocks and settings of a whole configuration.
+#[derive(Debug)]
+pub struct Tree {
+    blocks: Vec<Block>,
+    next_order: usize,
+}
+
+/// `kind name { ... }`. Blocks of the same kind and name within one block are
+/// one block, wherever they were written.
+#[derive(Debug)]
+pub struct Block {
+    /// The first word: `metric`, `event_exporter` ...
+    pub kind: Text,
+    /// The second word, if there is one.
+    pub name: Option<Text>,
+    /// The block that this one stands in; the top level has none.
+    pub parent: Option<BlockId>,
+    /// Everything written in it, in the order of writing, repetitions too.
+    pub settings: Vec<Setting>,
+    /// The blocks within it, in the order of first appearance.
+    pub children: Vec<BlockId>,
+    /// Larger than that of everything written before it.
+    pub order: usize,
+    index: HashMap<(String, Option<String>), BlockId>,
+}
+
+/// `key = value`.
+#[derive(Debug)]
+pub struct Setting {
+    /// The name, as it was written.
+    pub key: Text,
+    /// The value, as it was written.
+    pub value: Value,
+    /// Larger than that of everything written before it.
+    pub order: usize,
+    /// A `#` in the value that ended it although no blank stood before it.
+    pub doubtful_comment: Option<Place>,
+}
+
+/// The right side of a setting, not yet evaluated: most settings of a Dovecot
+/// configuration are not ours, and their files and variables are none of our
+/// business.
+#[derive(Debug)]
+pub enum Value {
+    /// The value itself.
+    Plain(Text),
+    /// It stood in quotes, which are gone, with their backslashes.
+    Quoted {
+        /// What stood between the quotes.
+        text: Text,
+        /// A backslash before something that needs none.
+        odd_escape: Option<Place>,
+    },
+    /// `$NAME`, `$SET:NAME` and `$ENV:NAME` in it are to be replaced.
+    WithVariables(Text),
+    /// `<PATH`: the content of a file.
+    File(Text),
+}
+
+impl Value {
+    /// The text as it was written.
+    pub fn written(&self) -> &Text {
+        match self {
+            Value::Plain(text)
+            | Value::Quoted { text, .. }
+            | Value::WithVariables(text)
+            | Value::File(text) => text,
+        }
+    }
+}
+
+impl Tree {
+    /// The top level.
+    pub const TOP: BlockId = BlockId(0);
+
+    pub(super) fn new(anchor: Place) -> Self {
+        let mut tree = Tree { blocks: Vec::new(), next_order: 0 };
+        tree.push(Text::new(anchor), None, None);
+        tree
+    }
+
+    /// A block of this tree.
+    pub fn block(&self, id: BlockId) -> &Block {
+        &self.blocks[id.0]
+    }
+
+    /// The blocks within a block, in the order of first appearance.
+    pub fn children(&self, id: BlockId) -> impl Iterator<Item = (BlockId, &Block)> {
+        self.block(id).children.iter().map(|&child| (child, self.block(child)))
+    }
+
+    /// The block of this kind and name within `parent`, made when it is new.
+    pub(super) fn open(&mut self, parent: BlockId, kind: Text, name: Option<Text>) -> BlockId {
+        let key = (kind.as_str().to_owned(), name.as_ref().map(|name| name.as_str().to_owned()));
+        if let Some(&known) = self.block(parent).index.get(&key) {
+            return known;
+        }
+        let id = self.push(kind, name, Some(parent));
+        let parent = &mut self.blocks[parent.0];
+        parent.children.push(id);
+        parent.index.insert(key, id);
+        id
+    }
+
+    /// Adds a setting to a block.
+    pub(super) fn set(
+        &mut self,
+        block: BlockId,
+        key: Text,
+        value: Value,
+        doubtful_comment: Option<Place>,
+    ) {
+        let order = self.order();
+        self.blocks[block.0].settings.push(Setting { key, value, order, doubtful_comment });
+    }
+
+    fn push(&mut self, kind: Text, name: Option<Text>, parent: Option<BlockId>) -> BlockId {
+        let order = self.order();
+        self.blocks.push(Block {
+            kind,
+            name,
+            parent,
+            settings: Vec::new(),
+            children: Vec::new(),
+            order,
+            index: HashMap::new(),
+        });
+        BlockId(self.blocks.len() - 1)
+    }
+
+    fn order(&mut self) -> usize {
+        self.next_order += 1;
+        self.next_order
+    }
+}
+
+impl Block {
+    /// Where the block was first opened: its name, or else its kind.
+    pub fn place(&self) -> Place {
+        self.name.as_ref().unwrap_or(&self.kind).place()
+    }
+
+    /// How messages call it: "metric `x`", "the top level".
+    pub fn title(&self) -> String {
+        match &self.name {
+            _ if self.parent.is_none() => "the top level".to_owned(),
+            Some(name) => format!("{} `{}`", self.kind.as_str(), name.as_str()),
+            None => format!("{} block", self.kind.as_str()),
+        }
+    }
+}
