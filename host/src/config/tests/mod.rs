@@ -1,5 +1,6 @@
 //! The configuration as a whole: texts in, settings or messages out.
 
+mod conf_d;
 mod dovecot;
 mod errors;
 mod language;
