@@ -3,12 +3,23 @@
 
 #![deny(unsafe_code)]
 
-pub mod config;
-pub mod decode;
-pub mod driver;
-pub mod event;
-pub mod filter;
-pub mod plugin;
-pub mod queue;
-pub mod telemetry;
+// Leaves: known to every room, knowing none.
 pub mod text;
+pub mod event;
+pub mod telemetry;
+
+// The way of an event.
+pub mod input;
+pub mod decode;
+pub mod filter;
+pub mod route;
+pub mod format;
+pub mod queue;
+pub mod driver;
+
+// What makes the rooms into a host.
+pub mod config;
+pub mod plugin;
+pub mod pipeline;
+pub mod cli;
+pub mod exit_code;

@@ -72,17 +72,13 @@ impl Library {
     ///
     /// When the file must not or can't be used; nothing of it has run then, unless
     /// the loader itself got that far.
-    pub fn load(
-        path: &Path,
-        pin: Option<&[u8; 32]>,
-        placement: Placement,
-    ) -> Result<Self, Refusal> {
+    pub fn load(path: &Path, pin: Option<&str>, placement: Placement) -> Result<Self, Refusal> {
         let content = read_trusted(path)?;
         let sha256 = hex(&Sha256::digest(&content));
-        if let Some(pin) = pin.map(|pin| hex(pin))
-            && pin != sha256
+        if let Some(pin) = pin
+            && !pin.eq_ignore_ascii_case(&sha256)
         {
-            return Err(Refusal::WrongDigest(pin, sha256));
+            return Err(Refusal::WrongDigest(pin.to_owned(), sha256));
         }
         let header = load_once(path, &content, &sha256, placement)?;
         let table = checked_table(header)?;
@@ -314,7 +310,7 @@ extern "C" fn log_for_plugin(plugin: RStr<'_>, level: u32, text: RStr<'_>) {
 }
 
 /// Bytes in lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

@@ -7,14 +7,16 @@ use std::{
 };
 
 use fantail_sdk::abi::{DriverTableRef, FormatTableRef};
+use serde_json::Value;
 
-use super::{Library, Placement, Refusal, library::hex};
+use super::{Library, Placement, Refusal};
+use crate::config::Schemas;
 
-/// SHA-256 digests that the configuration pins, by the plugin's name or by its
+/// SHA-256 digests, in hexadecimal, that the configuration pins, by the plugin's name or by its
 /// file's name without `.so`. A digest by file name is compared before anything of
 /// the file runs; one by plugin name, which only the plugin itself can tell,
 /// before anything of it is used.
-pub type Pins = HashMap<String, [u8; 32]>;
+pub type Pins = HashMap<String, String>;
 
 /// The plugins that were found, and the files that were refused.
 #[derive(Clone, Default)]
@@ -43,7 +45,7 @@ impl Registry {
             return;
         }
         let file_pin = path.file_stem().and_then(|stem| pins.get(&*stem.to_string_lossy()));
-        let library = match Library::load(path, file_pin, placement) {
+        let library = match Library::load(path, file_pin.map(String::as_str), placement) {
             Ok(library) => library,
             Err(refusal) => return self.refuse(path, &refusal),
         };
@@ -55,10 +57,10 @@ impl Registry {
             }
             return;
         }
-        if let Some(pin) = pins.get(&library.name).map(|pin| hex(pin))
-            && pin != library.sha256
+        if let Some(pin) = pins.get(&library.name)
+            && !pin.eq_ignore_ascii_case(&library.sha256)
         {
-            return self.refuse(path, &Refusal::WrongDigest(pin, library.sha256));
+            return self.refuse(path, &Refusal::WrongDigest(pin.clone(), library.sha256));
         }
         self.libraries.push(library);
     }
@@ -83,14 +85,34 @@ impl Registry {
         self.libraries.iter().find(|library| library.name == name)
     }
 
-    /// The format of that name.
-    pub fn format(&self, name: &str) -> Option<FormatTableRef> {
+    /// The functions of the format of that name.
+    pub fn format_table(&self, name: &str) -> Option<FormatTableRef> {
         self.library(name)?.format.as_ref().map(|(table, _)| *table)
     }
 
-    /// The driver of that name.
-    pub fn driver(&self, name: &str) -> Option<DriverTableRef> {
+    /// The functions of the driver of that name.
+    pub fn driver_table(&self, name: &str) -> Option<DriverTableRef> {
         self.library(name)?.driver.as_ref().map(|(table, _)| *table)
+    }
+}
+
+impl Schemas for Registry {
+    fn driver(&self, name: &str) -> Option<&Value> {
+        self.library(name)?.driver.as_ref().map(|(_, schema)| schema)
+    }
+
+    fn format(&self, name: &str) -> Option<&Value> {
+        self.library(name)?.format.as_ref().map(|(_, schema)| schema)
+    }
+
+    fn driver_names(&self) -> Vec<&str> {
+        let drivers = self.libraries.iter().filter(|library| library.driver.is_some());
+        drivers.map(|library| library.name.as_str()).collect()
+    }
+
+    fn format_names(&self) -> Vec<&str> {
+        let formats = self.libraries.iter().filter(|library| library.format.is_some());
+        formats.map(|library| library.name.as_str()).collect()
     }
 }
 

@@ -20,6 +20,7 @@ fn files() -> Vec<(String, String)> {
     let mut files: Vec<(String, String)> = std::fs::read_dir(directory())
         .unwrap()
         .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
         .map(|path| (path.display().to_string(), std::fs::read_to_string(path).unwrap()))
         .collect();
     files.sort();

@@ -1,0 +1,49 @@
+//! `fantail check` and `fantail config`
+
+use std::path::PathBuf;
+
+use super::load::load;
+use crate::{config, exit_code::Exit, pipeline::Pipeline, plugin::Placement};
+
+/// Checks a configuration as `run` would, without starting anything.
+pub(super) fn check(paths: &[PathBuf]) -> Exit {
+    let loaded = load(paths, Placement::InPlace, false);
+    let Some(config) = loaded.config else {
+        eprintln!("{} errors, {} warnings", loaded.errors, loaded.warnings);
+        return Exit::Config;
+    };
+    if let Err(errors) = Pipeline::build(&config, &loaded.registry) {
+        errors.iter().for_each(|error| eprintln!("error: {error}"));
+        return Exit::Config;
+    }
+    println!(
+        "ok: {} inputs, {} metrics, {} exporters, {} warnings",
+        config.inputs.len(),
+        config.metrics.len(),
+        config.exporters.len(),
+        loaded.warnings,
+    );
+    for metric in config.metrics.iter().filter(|metric| metric.exporter.is_some()) {
+        let exporter = metric.exporter.as_ref().and_then(|wanted| {
+            config.exporters.iter().find(|exporter| exporter.name.value == wanted.value)
+        });
+        if let Some(exporter) = exporter {
+            println!(
+                "  {} -> {} ({}, {})",
+                metric.name.value,
+                exporter.name.value,
+                exporter.format.value,
+                exporter.driver.value
+            );
+        }
+    }
+    Exit::Success
+}
+
+/// Prints the effective configuration.
+pub(super) fn effective(paths: &[PathBuf]) -> Exit {
+    let loaded = load(paths, Placement::InPlace, false);
+    let Some(config) = loaded.config else { return Exit::Config };
+    print!("{}", config::effective(&config, &loaded.registry));
+    Exit::Success
+}

@@ -1,0 +1,224 @@
+//! `fantail filter`
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, BufWriter, Write},
+    path::PathBuf,
+};
+
+use clap::Args;
+use fantail_sdk::{FormatContext, Timestamp, abi::FormatInstance};
+use serde_json::json;
+
+use super::{PluginArgs, plugins::scan};
+use crate::{
+    decode::{Decoded, Decoder, Protocol},
+    event::{
+        Event, OpenLimits, Parts,
+        flatten::{Export, Flattener},
+    },
+    exit_code::Exit,
+    filter::{Filter, FilterSet},
+};
+
+/// The longest line that is read, in bytes; longer ones are reported.
+const LINE_LIMIT: usize = 1 << 20;
+
+/// What to look for and where.
+#[derive(Debug, Args)]
+pub(super) struct FilterArgs {
+    /// A filter expression, for example 'event=imap_command_finished AND cmd_name=SELECT'.
+    expression: String,
+    /// JSON lines, tab-text lines or a recorded stats-writer stream; standard input
+    /// if left out.
+    file: Option<PathBuf>,
+    /// Print the number of each matching line instead of the event.
+    #[arg(short = 'n', long = "line-number", conflicts_with_all = ["count", "canonical"])]
+    line_number: bool,
+    /// Print only how many events match.
+    #[arg(short = 'c', long = "count", conflicts_with = "canonical")]
+    count: bool,
+    /// Print the filter in its canonical text, and read nothing.
+    #[arg(long)]
+    canonical: bool,
+    #[command(flatten)]
+    places: PluginArgs,
+}
+
+/// Prints what matches; 0 if anything did, 1 if nothing, 2 after an error.
+///
+/// A line that can't be read is reported on standard error and counts as one
+/// that does not match.
+pub(super) fn filter(args: &FilterArgs) -> Exit {
+    let filter = match Filter::parse(&args.expression) {
+        Ok(filter) => filter,
+        Err(error) => {
+            show_error(&args.expression, &error);
+            return Exit::FilterError;
+        }
+    };
+    if args.canonical {
+        println!("{}", filter.canonical());
+        return Exit::Success;
+    }
+    let found = match &args.file {
+        Some(path) => File::open(path)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+            .and_then(|file| search(args, filter, BufReader::with_capacity(1 << 16, file))),
+        None => search(args, filter, io::stdin().lock()),
+    };
+    match found {
+        Ok(0) => Exit::NoMatch,
+        Ok(_) => Exit::Success,
+        // Whoever reads our output has seen enough, as `head` does.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
+        Err(error) => {
+            eprintln!("fantail filter: {error}");
+            Exit::FilterError
+        }
+    }
+}
+
+/// Shows a filter's error under the expression.
+fn show_error(expression: &str, error: &crate::filter::Error) {
+    eprintln!("error: {error}");
+    if !expression.contains(['\n', '\t']) {
+        let span = error.span();
+        let before = expression.get(..span.start).map_or(0, |text| text.chars().count());
+        let marked = expression.get(span.clone()).map_or(1, |text| text.chars().count().max(1));
+        eprintln!("  | {expression}\n  | {}{}", " ".repeat(before), "^".repeat(marked));
+    }
+}
+
+/// Reads every line and prints what matches; returns the number of matches.
+fn search(args: &FilterArgs, filter: Filter, mut input: impl BufRead) -> io::Result<u64> {
+    let set = FilterSet::new([filter]);
+    let mut printer = Printer::new(args)?;
+    let (mut decoder, mut matched, mut found) = (None, Vec::new(), 0);
+    let (mut line, mut number) = (Vec::new(), 0_u64);
+    while read_line(&mut input, &mut line)? {
+        number += 1;
+        if line.len() > LINE_LIMIT {
+            eprintln!("fantail filter: line {number}: longer than {LINE_LIMIT} bytes");
+            continue;
+        }
+        let decoder = match &mut decoder {
+            Some(decoder) => decoder,
+            None => match Protocol::detect(&line) {
+                Some(protocol) => decoder.insert(Decoder::new(protocol, OpenLimits::default())),
+                None => {
+                    if !line.trim_ascii().is_empty() {
+                        eprintln!(
+                            "fantail filter: line {number}: this is no line of json, tab-text or \
+                             a recorded stats-writer stream"
+                        );
+                    }
+                    continue;
+                }
+            },
+        };
+        match decoder.decode(&line) {
+            Ok(Decoded::Event(event)) => {
+                set.matches_into(&event, &mut matched);
+                if !matched.is_empty() {
+                    found += 1;
+                    printer.event(&event, number)?;
+                }
+            }
+            Ok(Decoded::Handshake | Decoded::Context) => {}
+            Err(error) => eprintln!("fantail filter: line {number}: {error}"),
+        }
+    }
+    printer.end(found)?;
+    Ok(found)
+}
+
+/// Reads a line without its LF, of at most a little more than the limit; what is
+/// behind that is passed over. False at the end.
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    let mut any = false;
+    loop {
+        let available = input.fill_buf()?;
+        if available.is_empty() {
+            return Ok(any);
+        }
+        any = true;
+        let (used, ended) = match memchr::memchr(b'\n', available) {
+            Some(end) => (end, true),
+            None => (available.len(), false),
+        };
+        let room = (LINE_LIMIT + 1).saturating_sub(line.len());
+        line.extend_from_slice(&available[..used.min(room)]);
+        input.consume(used + usize::from(ended));
+        if ended {
+            return Ok(true);
+        }
+    }
+}
+
+/// Prints matches in the way that was asked for.
+struct Printer {
+    out: BufWriter<io::StdoutLock<'static>>,
+    how: How,
+    flattener: Flattener,
+    hostname: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+enum How {
+    Events(FormatInstance),
+    Numbers,
+    Count,
+}
+
+impl Printer {
+    fn new(args: &FilterArgs) -> io::Result<Self> {
+        let how = match (args.line_number, args.count) {
+            (true, _) => How::Numbers,
+            (_, true) => How::Count,
+            _ => How::Events(json_format(&args.places)?),
+        };
+        let hostname = rustix::system::uname().nodename().to_bytes().to_vec();
+        Ok(Printer {
+            out: BufWriter::with_capacity(1 << 16, io::stdout().lock()),
+            how,
+            flattener: Flattener::default(),
+            hostname,
+            payload: Vec::new(),
+        })
+    }
+
+    fn event(&mut self, event: &Event<'_>, number: u64) -> io::Result<()> {
+        let Printer { out, how, flattener, hostname, payload } = self;
+        match how {
+            How::Count => Ok(()),
+            How::Numbers => writeln!(out, "{number}"),
+            How::Events(format) => {
+                payload.clear();
+                let export = Export { include: Parts::ALL, fields: Vec::new() };
+                let now = Timestamp::now();
+                flattener
+                    .with_raw(event, &export, hostname, now, |raw| format.format(raw, payload))
+                    .map_err(|failure| io::Error::other(format!("format json: {failure:?}")))?;
+                payload.push(b'\n');
+                out.write_all(payload)
+            }
+        }
+    }
+
+    fn end(mut self, found: u64) -> io::Result<()> {
+        if let How::Count = self.how {
+            writeln!(self.out, "{found}")?;
+        }
+        self.out.flush()
+    }
+}
+
+/// The format plugin that writes JSON lines.
+fn json_format(places: &PluginArgs) -> io::Result<FormatInstance> {
+    let missing = || io::Error::new(io::ErrorKind::NotFound, "there is no format plugin `json`");
+    let table = scan(places).format_table("json").ok_or_else(missing)?;
+    let context = FormatContext::new("filter", None);
+    FormatInstance::open(table, &json!({}), &context).map_err(io::Error::other)
+}

@@ -1,0 +1,72 @@
+//! The `fantail` command and its sub-commands.
+//!
+//! Only here is anything printed; the rooms behind it log.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is what people see")]
+
+mod check;
+mod demo;
+mod filter;
+mod load;
+mod plugins;
+mod run;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::exit_code::Exit;
+
+/// Filters, counts and ships structured events: Dovecot's, or anybody's.
+#[derive(Debug, Parser)]
+#[command(name = "fantail", version, propagate_version = true)]
+struct Command {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Run the host with a configuration, until SIGTERM or until every input has ended.
+    Run(ConfigArgs),
+    /// Check a configuration and say what is wrong with it; opens nothing for writing.
+    Check(ConfigArgs),
+    /// Print the effective configuration, with every default.
+    Config(ConfigArgs),
+    /// Print the events in FILE (or standard input) that a filter matches.
+    Filter(filter::FilterArgs),
+    /// List the plugins, or show the settings of one.
+    #[command(subcommand)]
+    Plugins(plugins::PluginsCommand),
+    /// Show it at work: recorded Dovecot traffic through metrics and exporters.
+    Demo,
+}
+
+/// Which configuration.
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// A configuration file, or a directory whose *.conf files are read in name
+    /// order. Can be given several times: later settings win.
+    #[arg(short = 'c', long = "config", value_name = "FILE", required = true)]
+    config: Vec<PathBuf>,
+}
+
+/// Where plugins are looked for, besides what a configuration says.
+#[derive(Debug, Args)]
+struct PluginArgs {
+    /// A directory with plugins, instead of the built-in ones. Can be given several times.
+    #[arg(long = "plugin-dir", value_name = "DIR")]
+    plugin_dir: Vec<PathBuf>,
+}
+
+/// Runs the command that the process was started as.
+pub fn main() -> Exit {
+    match Command::parse().what {
+        What::Run(args) => run::run(&args.config),
+        What::Check(args) => check::check(&args.config),
+        What::Config(args) => check::effective(&args.config),
+        What::Filter(args) => filter::filter(&args),
+        What::Plugins(command) => plugins::plugins(&command),
+        What::Demo => demo::demo(),
+    }
+}

@@ -1,0 +1,118 @@
+//! `fantail run`
+
+use std::{path::PathBuf, thread};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
+    iterator::Signals,
+};
+
+use super::load::load;
+use crate::{
+    config::settings::LogLevel,
+    exit_code::Exit,
+    pipeline::{self, Ended, Figures, Pipeline, Signal},
+    plugin::Placement,
+    telemetry::log as host_log,
+};
+
+/// Runs a host until it is told to stop or its inputs have ended.
+pub(super) fn run(paths: &[PathBuf]) -> Exit {
+    let loaded = load(paths, Placement::PrivateCopy, true);
+    let Some(config) = loaded.config else { return Exit::Config };
+    host_log::start(match config.log_level {
+        LogLevel::Error => log::LevelFilter::Error,
+        LogLevel::Warning => log::LevelFilter::Warn,
+        LogLevel::Info => log::LevelFilter::Info,
+        LogLevel::Debug => log::LevelFilter::Debug,
+    });
+    let pipeline = match Pipeline::build(&config, &loaded.registry) {
+        Ok(pipeline) => pipeline,
+        Err(errors) => {
+            errors.iter().for_each(|error| eprintln!("error: {error}"));
+            return Exit::Config;
+        }
+    };
+    let signals = match signals() {
+        Ok(signals) => signals,
+        Err(error) => {
+            log::error!("signals can't be received: {error}");
+            return Exit::System;
+        }
+    };
+    let observer = pipeline.observer();
+    let ended = pipeline::run(pipeline, &signals, |addresses| {
+        log::info!("fantail {} is ready", env!("CARGO_PKG_VERSION"));
+        addresses.iter().for_each(|address| log::info!("input {address}"));
+    });
+    match ended {
+        Ok(Ended::Clean) => {
+            log_figures(&observer.figures());
+            Exit::Success
+        }
+        Ok(Ended::Lost(count)) => {
+            log_figures(&observer.figures());
+            log::error!("{count} payloads were lost: they could not be delivered in time");
+            Exit::EventsLost
+        }
+        Err(error) => {
+            log::error!("{error}");
+            Exit::System
+        }
+    }
+}
+
+/// Turns the process's signals into messages.
+fn signals() -> std::io::Result<Receiver<Signal>> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGUSR1, SIGHUP])?;
+    let (sender, receiver): (Sender<Signal>, _) = unbounded();
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            let message = match signal {
+                SIGUSR1 => Signal::Reopen,
+                SIGHUP => {
+                    log::warn!("SIGHUP: this version can't reload; restart it instead");
+                    continue;
+                }
+                _ => Signal::Stop,
+            };
+            if sender.send(message).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(receiver)
+}
+
+/// Writes the ledger to the log, once, at the end.
+fn log_figures(figures: &Figures) {
+    for (name, input) in &figures.inputs {
+        log::info!(
+            "input {name}: received {} = decoded {} + rejected {}; {} events",
+            input.received,
+            input.decoded,
+            reasons(&input.rejected),
+            input.events,
+        );
+    }
+    for (name, exporter) in &figures.exporters {
+        log::info!(
+            "exporter {name}: matched {} = delivered {} + dropped {} + queued {}",
+            exporter.matched,
+            exporter.delivered,
+            reasons(&exporter.dropped),
+            exporter.queued,
+        );
+    }
+}
+
+/// A sum with its parts: `3 (syntax 2, too-long 1)`.
+pub(super) fn reasons(counts: &std::collections::BTreeMap<&'static str, u64>) -> String {
+    let sum: u64 = counts.values().sum();
+    if counts.is_empty() {
+        return sum.to_string();
+    }
+    let parts: Vec<_> = counts.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    format!("{sum} ({})", parts.join(", "))
+}

@@ -1,0 +1,35 @@
+//! What the `fantail` command says by its exit status: the numbers of sysexits(3),
+//! and grep's for `fantail filter`.
+
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: it did what was asked.
+    Success,
+    /// 1: `filter` found no match.
+    NoMatch,
+    /// 2: `filter` could not do its work. (Wrong arguments end in 2 as well.)
+    FilterError,
+    /// 71, EX_OSERR: the system refused something: a socket, a file, a thread.
+    System,
+    /// 75, EX_TEMPFAIL: the host stopped with events still queued after
+    /// `shutdown_timeout`; they are lost, and counted as dropped.
+    EventsLost,
+    /// 78, EX_CONFIG: the configuration has errors.
+    Config,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(match exit {
+            Exit::Success => 0,
+            Exit::NoMatch => 1,
+            Exit::FilterError => 2,
+            Exit::System => 71,
+            Exit::EventsLost => 75,
+            Exit::Config => 78,
+        })
+    }
+}

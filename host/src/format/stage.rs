@@ -1,0 +1,201 @@
+//! One exporter's format on one worker.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use fantail_sdk::{
+    FormatContext,
+    abi::{FormatFailure, FormatInstance, FormatTableRef, RawEvent},
+};
+use serde_json::Value;
+
+use crate::{
+    driver::{Backoff, Pauses},
+    queue::{Batch, Pushed, Queue},
+    telemetry::{
+        ledger::{DropReason, ExporterLedger},
+        log::RateLimit,
+    },
+};
+
+/// How long a format that panicked is left alone: events that come meanwhile are
+/// dropped and counted.
+const PANIC_PAUSES: Pauses =
+    Pauses { min: Duration::from_millis(100), max: Duration::from_secs(60) };
+
+/// How to make instances of an exporter's format.
+#[derive(Clone)]
+pub struct FormatSource {
+    /// The format's functions.
+    pub table: FormatTableRef,
+    /// Its settings.
+    pub settings: Value,
+    /// What else it is told.
+    pub context: FormatContext,
+}
+
+impl FormatSource {
+    /// Makes an instance.
+    ///
+    /// # Errors
+    ///
+    /// What the format has against its settings.
+    pub fn open(&self) -> Result<FormatInstance, String> {
+        FormatInstance::open(self.table, &self.settings, &self.context)
+    }
+}
+
+/// When an open batch is closed, besides when a worker has nothing left to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// As soon as it has this many bytes.
+    pub bytes: usize,
+    /// As soon as it has this many payloads.
+    pub events: usize,
+}
+
+/// What every worker's stage of an exporter is made from.
+#[derive(Clone)]
+pub struct StagePlan {
+    /// The exporter's name.
+    pub exporter: String,
+    /// How to make its format.
+    pub source: FormatSource,
+    /// When a batch is full.
+    pub limits: BatchLimits,
+    /// Where batches go.
+    pub queue: Arc<Queue>,
+    /// What is counted.
+    pub ledger: Arc<ExporterLedger>,
+    /// Holds back lines about events that could not be written.
+    pub trouble: Arc<RateLimit>,
+}
+
+/// One exporter's format on one worker, and its open batch.
+pub struct Stage {
+    plan: StagePlan,
+    /// `None` after a panic, until its pause is over.
+    instance: Option<FormatInstance>,
+    panic_pause: Backoff,
+    retry_at: Instant,
+    batch: Batch,
+    /// Payloads asked for since they were last added to the ledger.
+    matched: u64,
+    /// Events that were not written since then.
+    failed: u64,
+}
+
+impl Stage {
+    /// A stage with a first instance of its format.
+    ///
+    /// # Errors
+    ///
+    /// What the format has against its settings.
+    pub fn open(plan: &StagePlan) -> Result<Self, String> {
+        Ok(Stage {
+            instance: Some(plan.source.open()?),
+            plan: plan.clone(),
+            panic_pause: Backoff::new(PANIC_PAUSES, 1),
+            retry_at: Instant::now(),
+            batch: Batch::default(),
+            matched: 0,
+            failed: 0,
+        })
+    }
+
+    /// Appends the event's payload to the open batch, or counts it as dropped.
+    #[inline]
+    pub fn format(&mut self, event: &RawEvent<'_>) {
+        self.matched += 1;
+        let written = match &mut self.instance {
+            Some(instance) => self.batch.append(|bytes| instance.format(event, bytes)),
+            None => return self.format_anew(event),
+        };
+        if let Err(failure) = written {
+            self.failed(&failure);
+        }
+    }
+
+    #[cold]
+    fn format_anew(&mut self, event: &RawEvent<'_>) {
+        if Instant::now() < self.retry_at {
+            self.failed += 1;
+            return;
+        }
+        match self.plan.source.open() {
+            Ok(instance) => {
+                let instance = self.instance.insert(instance);
+                match self.batch.append(|bytes| instance.format(event, bytes)) {
+                    Ok(()) => self.panic_pause.reset(),
+                    Err(failure) => self.failed(&failure),
+                }
+            }
+            Err(reason) => self.failed(&FormatFailure::Panicked(reason)),
+        }
+    }
+
+    #[cold]
+    fn failed(&mut self, failure: &FormatFailure) {
+        self.failed += 1;
+        let text = match failure {
+            FormatFailure::Refused(text) => text,
+            FormatFailure::Panicked(text) => {
+                self.instance = None;
+                self.retry_at = Instant::now() + self.panic_pause.next_pause(None);
+                text
+            }
+        };
+        if let Some(held) = self.plan.trouble.pass(Instant::now()) {
+            let name = &self.plan.exporter;
+            log::warn!(
+                "exporter {name}: an event could not be written: {text} ({held} more held back)"
+            );
+        }
+    }
+
+    /// Whether the open batch has reached a limit.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.batch.bytes().len() >= self.plan.limits.bytes
+            || self.batch.len() >= self.plan.limits.events
+    }
+
+    /// Puts the open batch into the queue, if there is any payload in it. False
+    /// when the queue has no room and blocks: the batch stays open.
+    pub fn close_batch(&mut self) -> bool {
+        self.publish();
+        if self.batch.is_empty() {
+            return true;
+        }
+        match self.plan.queue.push(std::mem::take(&mut self.batch)) {
+            Pushed::Taken(empty) => {
+                self.batch = empty;
+                true
+            }
+            Pushed::Full(batch) => {
+                self.batch = batch;
+                false
+            }
+        }
+    }
+
+    /// Adds to the ledger what was counted here.
+    pub fn publish(&mut self) {
+        self.plan.ledger.matched(std::mem::take(&mut self.matched));
+        self.plan.ledger.dropped(DropReason::Format, std::mem::take(&mut self.failed));
+    }
+
+    /// Whether a payload is waiting in the open batch.
+    pub fn has_open_batch(&self) -> bool {
+        !self.batch.is_empty()
+    }
+
+    /// Counts the open batch as dropped because the host ends.
+    pub fn abandon(&mut self) {
+        self.publish();
+        self.plan.ledger.dropped(DropReason::Shutdown, self.batch.len() as u64);
+        self.batch.clear();
+    }
+}

@@ -1,0 +1,138 @@
+//! One connection of a worker: a socket, and the session that reads it.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use rustix::{
+    event::epoll::EventFlags,
+    io::Errno,
+    net::{SendFlags, Shutdown},
+};
+
+use super::{Fed, Session, buffer::ReadBuffer, session::End};
+use crate::pipeline::Lane;
+
+/// What a connection wants after its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// To be read from when something has come.
+    Read,
+    /// The same, and to be written to when there is room.
+    ReadAndWrite,
+    /// To wait until an exporter has room.
+    Wait,
+    /// Nothing any more.
+    Close,
+}
+
+/// A socket and its session.
+#[derive(Debug)]
+pub(super) struct Connection {
+    socket: OwnedFd,
+    session: Session,
+    left_over: Vec<u8>,
+    /// What the peer has not taken yet.
+    outgoing: Vec<u8>,
+    blocked: bool,
+    ended: bool,
+    /// What it is registered for with its worker's epoll; `None` if it is not.
+    pub(super) interest: Option<EventFlags>,
+}
+
+impl Connection {
+    /// A connection that begins by saying `greeting`.
+    pub(super) fn new(socket: OwnedFd, session: Session, greeting: &[u8]) -> Self {
+        Connection {
+            socket,
+            session,
+            left_over: Vec::new(),
+            outgoing: greeting.to_vec(),
+            blocked: false,
+            ended: false,
+            interest: None,
+        }
+    }
+
+    /// Whether it waits for an exporter.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
+    /// Reads once and feeds the session.
+    pub(super) fn read(&mut self, buffer: &mut ReadBuffer, lane: &mut Lane) -> Wish {
+        lane.tick();
+        let read =
+            buffer.fill(&mut self.left_over, |room| Ok(rustix::io::read(&self.socket, room)?));
+        match read {
+            Ok(0) => self.ended = true,
+            Ok(_) => {}
+            Err(error) if is_temporary(&error) => {}
+            // A reset is an end like any other: what came before it counts.
+            Err(_) => self.ended = true,
+        }
+        self.feed(buffer, lane)
+    }
+
+    /// Goes on with what was left over when an exporter had no room.
+    pub(super) fn resume(&mut self, buffer: &mut ReadBuffer, lane: &mut Lane) -> Wish {
+        lane.tick();
+        self.blocked = false;
+        // Nothing is read: the fill only moves what was left over.
+        let _ = buffer.fill(&mut self.left_over, |_| Ok(0));
+        self.feed(buffer, lane)
+    }
+
+    fn feed(&mut self, buffer: &ReadBuffer, lane: &mut Lane) -> Wish {
+        let (consumed, fed) = self.session.feed(buffer.bytes(), lane);
+        let wish = match fed {
+            Fed::Close => Wish::Close,
+            Fed::Blocked => {
+                self.blocked = true;
+                Wish::Wait
+            }
+            Fed::More if self.ended => {
+                self.session.end(&buffer.bytes()[consumed..], End::OfConnection, lane);
+                Wish::Close
+            }
+            Fed::More if self.outgoing.is_empty() => Wish::Read,
+            Fed::More => Wish::ReadAndWrite,
+        };
+        if wish != Wish::Close {
+            buffer.keep(consumed, &mut self.left_over);
+        }
+        lane.publish();
+        wish
+    }
+
+    /// Writes what the peer takes of what it has not got yet.
+    pub(super) fn write(&mut self) -> Wish {
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        while !self.outgoing.is_empty() {
+            match rustix::net::send(&self.socket, &self.outgoing, flags) {
+                Ok(written) => drop(self.outgoing.drain(..written)),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Wish::ReadAndWrite,
+                // It does not listen; what it says may be read all the same.
+                Err(_) => self.outgoing.clear(),
+            }
+        }
+        if self.blocked { Wish::Wait } else { Wish::Read }
+    }
+
+    /// Lets nothing more come: what has arrived can still be read.
+    pub(super) fn stop_receiving(&self) {
+        let _ = rustix::net::shutdown(&self.socket, Shutdown::Read);
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn is_temporary(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}

@@ -1,0 +1,26 @@
+//! Where events come in.
+//!
+//! Every reading thread has a lane of its own. A worker thread owns a set of
+//! connections and waits for all of them at once; a connection lives and dies on
+//! its worker, so its events keep their order. `stdin` and each `file` input,
+//! which can't be waited for together with others, have a reader thread each.
+//! One thread listens and hands new connections to the worker with the fewest.
+
+mod buffer;
+mod connection;
+mod listener;
+mod reader;
+mod session;
+mod worker;
+
+pub use listener::{Endpoint, Listener, ListenerThread, Socket};
+pub use reader::{Reader, Source};
+pub use session::{Fed, Input, InputKind, Session};
+pub use worker::{Command, WorkerHandle, WorkerThread};
+
+/// What reading threads tell the pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// An input that has an end has reached it: its place in the configuration.
+    Ended(usize),
+}

@@ -1,0 +1,225 @@
+//! A reader thread: the inputs that have an end, `stdin` and `file`.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use crossbeam_channel::Sender;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
+
+use super::{
+    Fed, Notice, Session,
+    buffer::ReadBuffer,
+    session::{End, Input},
+};
+use crate::{pipeline::Lane, queue::Wake};
+
+/// What a reader reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Standard input.
+    Stdin,
+    /// These files one after the other, each as a connection of its own.
+    Files(Vec<PathBuf>),
+}
+
+/// A running reader.
+pub struct Reader {
+    stop: Arc<AtomicBool>,
+    wake: Wake,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Reader {
+    /// Starts to read. When the end is reached and everything is in the queues,
+    /// `notices` hears of it, with `place`.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no descriptor or thread left.
+    pub fn start(
+        place: usize,
+        input: Arc<Input>,
+        source: Source,
+        lane: Lane,
+        notices: Sender<Notice>,
+    ) -> io::Result<Self> {
+        let wake = Wake::new()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let state = State {
+            input: Arc::clone(&input),
+            lane,
+            buffer: ReadBuffer::new(),
+            left_over: Vec::new(),
+            wake: wake.clone(),
+            stop: Arc::clone(&stop),
+        };
+        let run = move || {
+            state.run(source);
+            // The pipeline may be ending for another reason and not listen any more.
+            let _ = notices.send(Notice::Ended(place));
+        };
+        let thread = thread::Builder::new().name(format!("input {}", input.name)).spawn(run)?;
+        Ok(Reader { stop, wake, thread })
+    }
+
+    /// What the queues call when there is room again.
+    pub fn wake(&self) -> &Wake {
+        &self.wake
+    }
+
+    /// Has the reader take no more, put what it has into the queues, and end.
+    pub fn finish(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.wake.wake();
+    }
+
+    /// Whether the reader has ended.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+}
+
+struct State {
+    input: Arc<Input>,
+    lane: Lane,
+    buffer: ReadBuffer,
+    left_over: Vec<u8>,
+    wake: Wake,
+    stop: Arc<AtomicBool>,
+}
+
+impl State {
+    fn run(mut self, source: Source) {
+        match source {
+            Source::Stdin => match io::stdin().as_fd().try_clone_to_owned() {
+                Ok(stdin) => self.read(&stdin, "standard input"),
+                Err(error) => {
+                    log::error!("input {}: standard input: {error}", self.input.name);
+                }
+            },
+            Source::Files(paths) => {
+                for path in paths {
+                    if self.stopped() {
+                        break;
+                    }
+                    let shown = path.display().to_string();
+                    match File::open(&path) {
+                        Ok(file) => self.read(&file.into(), &shown),
+                        Err(error) => log::error!("input {}: {shown}: {error}", self.input.name),
+                    }
+                }
+            }
+        }
+        while !self.lane.flush() {
+            self.wait_for_room();
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    fn read(&mut self, file: &OwnedFd, name: &str) {
+        let mut session = Session::new(Arc::clone(&self.input), name.to_owned());
+        self.left_over.clear();
+        while self.wait_for_bytes(file) {
+            let read = self.buffer.fill(&mut self.left_over, |room| {
+                loop {
+                    match rustix::io::read(file, &mut *room) {
+                        Err(Errno::INTR) => {}
+                        done => return Ok(done?),
+                    }
+                }
+            });
+            let ended = match read {
+                Ok(brought) => brought == 0,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+                Err(error) => {
+                    log::error!("input {}: {name}: {error}", self.input.name);
+                    true
+                }
+            };
+            self.feed(&mut session);
+            if ended {
+                self.lane.tick();
+                session.end(&self.left_over, End::OfFile, &mut self.lane);
+                self.lane.publish();
+                return;
+            }
+        }
+    }
+
+    /// Feeds everything that was read, however long the exporters take.
+    fn feed(&mut self, session: &mut Session) {
+        let mut consumed = 0;
+        loop {
+            self.lane.tick();
+            let (count, fed) = session.feed(&self.buffer.bytes()[consumed..], &mut self.lane);
+            consumed += count;
+            self.lane.publish();
+            match fed {
+                Fed::More => break,
+                // A recording of another protocol version is passed over whole.
+                Fed::Close => {
+                    consumed = self.buffer.bytes().len();
+                    break;
+                }
+                Fed::Blocked => {
+                    while !self.lane.unblock() {
+                        self.wait_for_room();
+                    }
+                }
+            }
+        }
+        self.buffer.keep(consumed, &mut self.left_over);
+    }
+
+    /// Waits until something can be read; false when the reader is to end. Before
+    /// it waits, every open batch is closed.
+    fn wait_for_bytes(&mut self, file: &OwnedFd) -> bool {
+        while !self.stopped() {
+            match self.poll(Some(file), Some(0)) {
+                true => return true,
+                false if self.lane.flush() => {
+                    if self.poll(Some(file), None) {
+                        return true;
+                    }
+                }
+                false => self.wait_for_room(),
+            }
+        }
+        false
+    }
+
+    fn wait_for_room(&self) {
+        self.poll(None, Some(100));
+    }
+
+    /// Waits for `file`, a wake-up, or the end of `patience` in milliseconds; true
+    /// when the file can be read.
+    fn poll(&self, file: Option<&OwnedFd>, patience: Option<i64>) -> bool {
+        let patience = patience
+            .map(|millis| Timespec { tv_sec: millis / 1000, tv_nsec: millis % 1000 * 1_000_000 });
+        let mut waited = vec![PollFd::new(&self.wake, PollFlags::IN)];
+        waited.extend(file.map(|file| PollFd::new(file, PollFlags::IN)));
+        if poll(&mut waited, patience.as_ref()).is_err() {
+            return false;
+        }
+        if !waited[0].revents().is_empty() {
+            self.wake.clear();
+        }
+        waited.get(1).is_some_and(|file| !file.revents().is_empty())
+    }
+}

@@ -1,0 +1,268 @@
+//! One connection's or file's lines: from bytes to events in a lane.
+//!
+//! A session does no IO: it is fed what was read. A line that is malformed or too
+//! long costs that line: it is counted by reason, shown once in a while with
+//! what was wrong and where, and the session goes on.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use memchr::memchr;
+
+use crate::{
+    decode::{Decoded, Decoder, LineError, Protocol},
+    event::OpenLimits,
+    pipeline::Lane,
+    telemetry::{
+        ledger::{InputCounts, InputLedger},
+        log::RateLimit,
+    },
+};
+
+/// How often a rejected line is shown for each reason.
+const SHOW_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How much of a rejected line is shown, in bytes.
+const SHOWN_BYTES: usize = 160;
+
+/// What an input's sessions have in common.
+#[derive(Debug)]
+pub struct Input {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What its sessions speak.
+    pub kind: InputKind,
+    /// The longest line, its end not included, in bytes.
+    pub line_limit: usize,
+    /// What a stats-writer connection may keep open.
+    pub open_limits: OpenLimits,
+    /// What is counted.
+    pub ledger: InputLedger,
+    shown: Mutex<BTreeMap<&'static str, RateLimit>>,
+}
+
+/// What an input's sessions speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputKind {
+    /// Dovecot's stats-writer protocol.
+    StatsWriter,
+    /// Lines in this format, or in the one that the first line shows.
+    Lines(Option<Protocol>),
+    /// Anything a file may hold, as its first line shows.
+    Any,
+}
+
+/// What a session wants after it was fed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fed {
+    /// More.
+    More,
+    /// To wait: an exporter that it feeds has no room. There may be whole lines
+    /// among what was not consumed.
+    Blocked,
+    /// To be closed: its peer speaks another protocol.
+    Close,
+}
+
+/// How a session's bytes end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A file's or a pipeline's end: a last line needs no LF.
+    OfFile,
+    /// A connection's end: a line without LF may have been cut.
+    OfConnection,
+}
+
+/// One connection's or file's lines.
+#[derive(Debug)]
+pub struct Session {
+    input: Arc<Input>,
+    /// Whose lines they are, for messages.
+    peer: String,
+    decoder: Option<Decoder>,
+    /// The rest of a line that was too long is passed over.
+    skipping: bool,
+    lines: u64,
+    counts: InputCounts,
+}
+
+impl Input {
+    /// An input that has received nothing yet.
+    pub fn new(name: String, kind: InputKind, line_limit: usize, open_limits: OpenLimits) -> Self {
+        Input {
+            name,
+            kind,
+            line_limit,
+            open_limits,
+            ledger: InputLedger::default(),
+            shown: Mutex::default(),
+        }
+    }
+
+    fn may_show(&self, reason: &'static str) -> Option<u64> {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.entry(reason).or_insert_with(|| RateLimit::new(SHOW_INTERVAL)).pass(Instant::now())
+    }
+}
+
+impl Session {
+    /// A session that has read nothing yet. `peer` is its name in messages.
+    pub fn new(input: Arc<Input>, peer: String) -> Self {
+        input.ledger.connected();
+        let protocol = match input.kind {
+            InputKind::StatsWriter => Some(Protocol::StatsWriter),
+            InputKind::Lines(protocol) => protocol,
+            InputKind::Any => None,
+        };
+        let decoder = protocol.map(|protocol| Decoder::new(protocol, input.open_limits));
+        Session { input, peer, decoder, skipping: false, lines: 0, counts: InputCounts::default() }
+    }
+
+    /// Reads the whole lines in `bytes`; returns how many bytes it is done with,
+    /// and what it wants. The others must come first in the next call.
+    pub fn feed(&mut self, bytes: &[u8], lane: &mut Lane) -> (usize, Fed) {
+        let mut consumed = 0;
+        let mut fed = Fed::More;
+        while fed == Fed::More {
+            let rest = &bytes[consumed..];
+            let Some(end) = memchr(b'\n', rest) else {
+                consumed += self.incomplete(rest);
+                break;
+            };
+            consumed += end + 1;
+            if !std::mem::take(&mut self.skipping) {
+                fed = self.line(&rest[..end], lane);
+            }
+        }
+        self.input.ledger.add(&mut self.counts);
+        (consumed, fed)
+    }
+
+    /// Reads what is left when no more will come.
+    pub fn end(&mut self, rest: &[u8], end: End, lane: &mut Lane) {
+        if !rest.is_empty() && !self.skipping {
+            // A line of JSON that was cut is no JSON any more. In the other
+            // formats a cut line may look whole: it counts only where nobody
+            // would have cut it.
+            let whole = match self.decoder.as_ref().map(Decoder::protocol) {
+                Some(Protocol::StatsWriter) => false,
+                Some(Protocol::TabText) => end == End::OfFile,
+                Some(Protocol::Json) | None => true,
+            };
+            if whole {
+                self.line(rest, lane);
+            } else {
+                self.lines += 1;
+                self.reject("truncated", "the line has no end: the peer was cut off", rest);
+            }
+        }
+        self.input.ledger.add(&mut self.counts);
+    }
+
+    /// How much of a line without an end can be dropped: nothing, unless it is
+    /// too long already.
+    fn incomplete(&mut self, rest: &[u8]) -> usize {
+        if self.skipping {
+            return rest.len();
+        }
+        if rest.len() <= self.input.line_limit {
+            return 0;
+        }
+        self.too_long(rest);
+        self.skipping = true;
+        rest.len()
+    }
+
+    fn too_long(&mut self, line: &[u8]) {
+        self.lines += 1;
+        let limit = self.input.line_limit;
+        self.reject(
+            "too-long",
+            &format!("the line is longer than line_limit, {limit} bytes"),
+            line,
+        );
+    }
+
+    fn line(&mut self, line: &[u8], lane: &mut Lane) -> Fed {
+        if line.len() > self.input.line_limit {
+            self.too_long(line);
+            return Fed::More;
+        }
+        self.lines += 1;
+        if self.decoder.is_none() && !self.detect(line) {
+            return Fed::More;
+        }
+        let Some(decoder) = &mut self.decoder else { return Fed::More };
+        match decoder.decode(line) {
+            Ok(Decoded::Event(event)) => {
+                self.counts.received += 1;
+                self.counts.events += 1;
+                lane.event(&event);
+                if lane.is_blocked() { Fed::Blocked } else { Fed::More }
+            }
+            Ok(Decoded::Context) => {
+                self.counts.received += 1;
+                Fed::More
+            }
+            Ok(Decoded::Handshake) => Fed::More,
+            Err(error) => {
+                let fed = if error.closes_connection() { Fed::Close } else { Fed::More };
+                self.reject_error(&error, line);
+                fed
+            }
+        }
+    }
+
+    /// Finds out from the first line what the peer speaks; a line that shows
+    /// nothing is rejected, and the next one is asked.
+    fn detect(&mut self, line: &[u8]) -> bool {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            self.counts.received += 1;
+            return false;
+        }
+        let detected = Protocol::detect(line).filter(|protocol| match self.input.kind {
+            InputKind::Any => true,
+            InputKind::Lines(_) | InputKind::StatsWriter => *protocol != Protocol::StatsWriter,
+        });
+        let Some(protocol) = detected else {
+            let expected = match self.input.kind {
+                InputKind::Any => "json, tab-text or a recorded stats-writer stream",
+                InputKind::Lines(_) | InputKind::StatsWriter => "json or tab-text",
+            };
+            self.reject("unknown-format", &format!("this is no line of {expected}"), line);
+            return false;
+        };
+        self.decoder = Some(Decoder::new(protocol, self.input.open_limits));
+        true
+    }
+
+    #[cold]
+    fn reject_error(&mut self, error: &LineError, line: &[u8]) {
+        self.reject(error.reason().word(), &error.to_string(), line);
+    }
+
+    /// Counts a line as rejected and shows it, once in a while for each reason.
+    #[cold]
+    fn reject(&mut self, reason: &'static str, what: &str, line: &[u8]) {
+        self.counts.reject(reason);
+        if let Some(held) = self.input.may_show(reason) {
+            let (name, peer, number) = (&self.input.name, &self.peer, self.lines);
+            let mut shown = excerpt(line);
+            if held > 0 {
+                let _ = write!(shown, " ({held} more of the kind held back)");
+            }
+            log::warn!("input {name}: {peer}: line {number} rejected ({reason}): {what}: {shown}");
+        }
+    }
+}
+
+/// The beginning of a line, with everything but plain characters escaped.
+fn excerpt(line: &[u8]) -> String {
+    let shown = &line[..line.len().min(SHOWN_BYTES)];
+    let more = if shown.len() < line.len() { "…" } else { "" };
+    format!("\"{}{more}\"", shown.escape_ascii())
+}

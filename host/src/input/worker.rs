@@ -1,0 +1,267 @@
+//! A worker thread: many connections, one lane, one wait for all of them.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use rustix::{
+    event::{
+        Timespec,
+        epoll::{self, CreateFlags, Event, EventData, EventFlags},
+    },
+    fd::OwnedFd,
+    io::Errno,
+};
+use slab::Slab;
+
+use super::{
+    Session,
+    buffer::ReadBuffer,
+    connection::{Connection, Wish},
+    session::Input,
+};
+use crate::{pipeline::Lane, queue::Wake};
+
+/// What a worker can be told.
+pub enum Command {
+    /// Read from this connection: its socket, its input, its peer's name, and what
+    /// to say to it first.
+    Adopt(OwnedFd, Arc<Input>, String, Arc<[u8]>),
+    /// Take no more than what has arrived until now, and end.
+    Finish,
+}
+
+/// The other threads' end of a worker.
+#[derive(Clone)]
+pub struct WorkerHandle {
+    commands: Sender<Command>,
+    wake: Wake,
+    connections: Arc<AtomicUsize>,
+}
+
+/// A running worker.
+pub struct WorkerThread {
+    /// How to talk to it.
+    pub handle: WorkerHandle,
+    thread: thread::JoinHandle<()>,
+}
+
+/// The token of the worker's own wake-up among the connections' ones.
+const WAKE_TOKEN: u64 = u64::MAX;
+
+/// How long a worker that ends goes on reading from peers that never stop.
+const LAST_READS: Duration = Duration::from_secs(2);
+
+impl WorkerHandle {
+    /// Tells the worker something.
+    pub fn tell(&self, command: Command) {
+        if matches!(command, Command::Adopt(..)) {
+            self.connections.fetch_add(1, Ordering::Relaxed);
+        }
+        // A worker that has ended reads no more connections: this one is closed.
+        let _ = self.commands.send(command);
+        self.wake.wake();
+    }
+
+    /// How many connections it has.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// What the queues call when there is room again.
+    pub fn wake(&self) -> &Wake {
+        &self.wake
+    }
+}
+
+impl WorkerThread {
+    /// Starts a worker with a lane of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no descriptor or thread left.
+    pub fn start(number: usize, lane: Lane) -> io::Result<Self> {
+        let (commands, receiver) = unbounded();
+        let wake = Wake::new()?;
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, &wake, EventData::new_u64(WAKE_TOKEN), EventFlags::IN)?;
+        let connections = Arc::new(AtomicUsize::new(0));
+        let worker = Worker {
+            epoll,
+            wake: wake.clone(),
+            commands: receiver,
+            connections: Slab::new(),
+            count: Arc::clone(&connections),
+            lane,
+            buffer: ReadBuffer::new(),
+            finish_by: None,
+        };
+        let name = format!("worker {number}");
+        let thread = thread::Builder::new().name(name).spawn(move || worker.run())?;
+        Ok(WorkerThread { handle: WorkerHandle { commands, wake, connections }, thread })
+    }
+
+    /// Whether the worker has ended.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+}
+
+struct Worker {
+    epoll: OwnedFd,
+    wake: Wake,
+    commands: Receiver<Command>,
+    connections: Slab<Connection>,
+    count: Arc<AtomicUsize>,
+    lane: Lane,
+    buffer: ReadBuffer,
+    /// Set once the worker is to end.
+    finish_by: Option<Instant>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        let mut ready = Vec::with_capacity(256);
+        loop {
+            // With open batches the wait is none: they are closed as soon as
+            // nothing is left to read.
+            let patience = match (self.lane.has_open_batches(), self.finish_by) {
+                (true, _) => Some(Timespec { tv_sec: 0, tv_nsec: 0 }),
+                (false, Some(_)) => Some(Timespec { tv_sec: 0, tv_nsec: 10_000_000 }),
+                (false, None) => None,
+            };
+            self.wait(&mut ready, patience.as_ref());
+            if ready.is_empty() && self.idle(&mut ready) {
+                return;
+            }
+            for event in ready.drain(..) {
+                self.turn(event);
+            }
+        }
+    }
+
+    fn wait(&self, ready: &mut Vec<Event>, patience: Option<&Timespec>) {
+        ready.clear();
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(ready), patience) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => log::error!("waiting for connections failed: {error}"),
+        }
+    }
+
+    /// There is nothing to read: closes the open batches, and then waits for what
+    /// comes, or for room in a queue. True when the worker has ended.
+    fn idle(&mut self, ready: &mut Vec<Event>) -> bool {
+        let flushed = self.lane.flush();
+        if let Some(finish_by) = self.finish_by {
+            let nothing_left = self.connections.is_empty() || Instant::now() >= finish_by;
+            let blocked = self.connections.iter().any(|(_, connection)| connection.is_blocked());
+            if flushed && !blocked && nothing_left {
+                return true;
+            }
+        }
+        if !flushed {
+            let patience = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+            self.wait(ready, Some(&patience));
+        }
+        false
+    }
+
+    fn turn(&mut self, event: Event) {
+        let token = event.data.u64();
+        if token == WAKE_TOKEN {
+            return self.woken();
+        }
+        let key = token as usize;
+        let flags = event.flags;
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.is_blocked() {
+            return;
+        }
+        let mut wish = Wish::Read;
+        if flags.contains(EventFlags::OUT) {
+            wish = connection.write();
+        }
+        if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR | EventFlags::RDHUP)
+        {
+            wish = connection.read(&mut self.buffer, &mut self.lane);
+        }
+        self.grant(key, wish);
+    }
+
+    /// Waits for what a connection wants, or closes it.
+    fn grant(&mut self, key: usize, wish: Wish) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let interest = match wish {
+            Wish::Read => Some(EventFlags::IN),
+            Wish::ReadAndWrite => Some(EventFlags::IN | EventFlags::OUT),
+            // Not registered at all: a peer that hangs up would be reported
+            // over and over whatever is asked for.
+            Wish::Wait => None,
+            Wish::Close => return self.close(key),
+        };
+        if interest == connection.interest {
+            return;
+        }
+        let data = EventData::new_u64(key as u64);
+        let registered = match (connection.interest, interest) {
+            (None, Some(flags)) => epoll::add(&self.epoll, &*connection, data, flags),
+            (Some(_), Some(flags)) => epoll::modify(&self.epoll, &*connection, data, flags),
+            (_, None) => epoll::delete(&self.epoll, &*connection),
+        };
+        connection.interest = interest;
+        if let Err(error) = registered {
+            log::error!("a connection can't be waited for: {error}");
+            self.close(key);
+        }
+    }
+
+    fn close(&mut self, key: usize) {
+        self.connections.remove(key);
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn woken(&mut self) {
+        self.wake.clear();
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Adopt(socket, input, peer, greeting) => {
+                    self.adopt(socket, Session::new(input, peer), &greeting);
+                }
+                Command::Finish => self.finish(),
+            }
+        }
+        self.lane.unblock();
+        let blocked = self.connections.iter().filter(|(_, connection)| connection.is_blocked());
+        let blocked: Vec<usize> = blocked.map(|(key, _)| key).collect();
+        for key in blocked {
+            let wish = self.connections[key].resume(&mut self.buffer, &mut self.lane);
+            self.grant(key, wish);
+        }
+    }
+
+    fn adopt(&mut self, socket: OwnedFd, session: Session, greeting: &[u8]) {
+        let mut connection = Connection::new(socket, session, greeting);
+        // The greeting goes out before anything else can happen: a peer may
+        // wait for it.
+        let wish = connection.write();
+        if self.finish_by.is_some() {
+            connection.stop_receiving();
+        }
+        let key = self.connections.insert(connection);
+        self.grant(key, wish);
+    }
+
+    fn finish(&mut self) {
+        self.finish_by = Some(Instant::now() + LAST_READS);
+        for (_, connection) in &self.connections {
+            connection.stop_receiving();
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! From a configuration and the plugins to everything that can run.
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use fantail_sdk::{DriverContext, FormatContext};
+use serde_json::Value;
+
+use super::lane::{Lane, LanePlan};
+use crate::{
+    config::{
+        Config, ExporterConfig, InputConfig, MetricConfig,
+        settings::{Include, InputDriver, InputFormat, QueueFull as FullSetting, Socket},
+    },
+    decode::Protocol,
+    driver::{DriverSource, Exporter, Pauses},
+    event::{OpenLimits, Parts, flatten::Export},
+    filter::{Filter, FilterSet},
+    format::{BatchLimits, FormatSource, StagePlan},
+    input::{Endpoint, Input, InputKind, Source},
+    plugin::Registry,
+    queue::{Queue, QueueFull},
+    route::{Route, Routes},
+    telemetry::{
+        ledger::{ExporterFigures, ExporterLedger, InputFigures},
+        log::RateLimit,
+    },
+};
+
+/// How often a line about an event that could not be written is let through.
+const TROUBLE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A host that is ready to run: all that its configuration asks for has been
+/// made, and nothing has been opened yet.
+pub struct Pipeline {
+    /// Inputs with their way in, in the order of the configuration.
+    pub(super) inputs: Vec<(Arc<Input>, Entrance)>,
+    /// Exporters, in the order of the configuration.
+    pub(super) exporters: Vec<Exporter>,
+    /// What lanes are made from.
+    pub(super) lane: LanePlan,
+    /// How many workers connections are spread over.
+    pub(super) workers: usize,
+    /// How long a stop may take.
+    pub(super) shutdown_timeout: Duration,
+}
+
+/// How an input's events get in.
+pub(super) enum Entrance {
+    /// By connections.
+    Listen(Endpoint),
+    /// By a reader of its own.
+    Read(Source),
+}
+
+/// Why a configuration can't be run: a plugin is against it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BuildError {
+    /// What is concerned: `exporter NAME`, `input NAME`, `metric NAME`.
+    pub what: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The figures of a host at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Figures {
+    /// Each input's name and counts.
+    pub inputs: Vec<(String, InputFigures)>,
+    /// Each metric's name and the events that matched.
+    pub metrics: Vec<(String, u64)>,
+    /// Each exporter's name and counts.
+    pub exporters: Vec<(String, ExporterFigures)>,
+}
+
+/// Reads a host's figures while it runs, and afterwards.
+#[derive(Clone)]
+pub struct Observer {
+    inputs: Vec<Arc<Input>>,
+    routes: Arc<Routes>,
+    exporters: Vec<(String, Arc<ExporterLedger>)>,
+}
+
+impl Observer {
+    /// The figures now.
+    pub fn figures(&self) -> Figures {
+        let inputs = self.inputs.iter().map(|input| (input.name.clone(), input.ledger.figures()));
+        let routes = self.routes.routes.iter();
+        let exporters = self.exporters.iter();
+        Figures {
+            inputs: inputs.collect(),
+            metrics: routes.map(|route| (route.metric.clone(), route.matched())).collect(),
+            exporters: exporters.map(|(name, ledger)| (name.clone(), ledger.figures())).collect(),
+        }
+    }
+}
+
+impl Pipeline {
+    /// Makes everything that `config` asks for, with plugins from `registry`.
+    ///
+    /// # Errors
+    ///
+    /// Everything that plugins or the system have against it.
+    pub fn build(config: &Config, registry: &Registry) -> Result<Self, Vec<BuildError>> {
+        let mut errors = Vec::new();
+        let hostname = match &config.hostname {
+            Some(hostname) => hostname.value.clone(),
+            None => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        };
+        let mut exporters = Vec::new();
+        let mut stages = Vec::new();
+        for exporter in &config.exporters {
+            match build_exporter(exporter, registry, &hostname) {
+                Ok((exporter, stage)) => {
+                    exporters.push(exporter);
+                    stages.push(stage);
+                }
+                Err(reason) => {
+                    errors.push(BuildError::new("exporter", &exporter.name.value, reason));
+                }
+            }
+        }
+        let mut inputs = Vec::new();
+        for input in &config.inputs {
+            match build_input(input) {
+                Ok(built) => inputs.push(built),
+                Err(reason) => errors.push(BuildError::new("input", &input.name.value, reason)),
+            }
+        }
+        let routes = build_routes(config).map_err(|error| vec![error]);
+        match routes {
+            Ok(_) if !errors.is_empty() => Err(errors),
+            Ok(routes) => Ok(Pipeline {
+                inputs,
+                exporters,
+                lane: LanePlan {
+                    routes: Arc::new(routes),
+                    stages,
+                    hostname: hostname.into_bytes().into(),
+                },
+                workers: match config.workers {
+                    0 => std::thread::available_parallelism().map_or(1, usize::from),
+                    workers => workers,
+                },
+                shutdown_timeout: config.shutdown_timeout,
+            }),
+            Err(more) => {
+                errors.extend(more);
+                Err(errors)
+            }
+        }
+    }
+
+    /// What reads the figures of this host.
+    pub fn observer(&self) -> Observer {
+        let exporters = self.exporters.iter();
+        Observer {
+            inputs: self.inputs.iter().map(|(input, _)| Arc::clone(input)).collect(),
+            routes: Arc::clone(&self.lane.routes),
+            exporters: exporters
+                .map(|exporter| (exporter.name.clone(), Arc::clone(&exporter.ledger)))
+                .collect(),
+        }
+    }
+
+    /// A lane of this host, for a benchmark that feeds it itself.
+    ///
+    /// # Errors
+    ///
+    /// What a format has against its settings.
+    pub fn lane(&self) -> Result<Lane, BuildError> {
+        Lane::open(&self.lane)
+            .map_err(|(exporter, reason)| BuildError::new("exporter", &exporter, reason))
+    }
+}
+
+impl BuildError {
+    fn new(kind: &str, name: &str, reason: String) -> Self {
+        BuildError { what: format!("{kind} {name}"), reason }
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.reason)
+    }
+}
+
+fn build_exporter(
+    config: &ExporterConfig,
+    registry: &Registry,
+    hostname: &str,
+) -> Result<(Exporter, StagePlan), String> {
+    let name = &config.name.value;
+    let missing = |kind: &str, plugin: &str| format!("there is no {kind} plugin `{plugin}`");
+    let driver = registry
+        .driver_table(&config.driver.value)
+        .ok_or_else(|| missing("driver", &config.driver.value))?;
+    let format = registry
+        .format_table(&config.format.value)
+        .ok_or_else(|| missing("format", &config.format.value))?;
+    let field_length_max = usize::try_from(driver.field_length_max()).ok().filter(|max| *max > 0);
+    let source = FormatSource {
+        table: format,
+        settings: Value::Object(config.format_settings.clone()),
+        context: FormatContext::new(name, field_length_max),
+    };
+    // The instances made here show that the settings are right, and what the
+    // format's payloads are.
+    let instance =
+        source.open().map_err(|reason| format!("format {}: {reason}", config.format.value))?;
+    let driver = DriverSource {
+        table: driver,
+        settings: Value::Object(config.driver_settings.clone()),
+        context: DriverContext::new(name, instance.content_type(), hostname, user_agent()),
+    };
+    driver.open().map_err(|reason| format!("driver {}: {reason}", config.driver.value))?;
+    let ledger = Arc::new(ExporterLedger::default());
+    let when_full = match config.queue_full {
+        FullSetting::Block => QueueFull::Block,
+        FullSetting::DropNewest => QueueFull::DropNewest,
+        FullSetting::DropOldest => QueueFull::DropOldest,
+    };
+    let queue = Arc::new(Queue::new(size(config.queue_max_size), when_full, Arc::clone(&ledger)));
+    let stage = StagePlan {
+        exporter: name.clone(),
+        source,
+        limits: BatchLimits {
+            bytes: size(config.batch_max_size),
+            events: match config.batch_max_events {
+                0 => usize::MAX,
+                events => size(events),
+            },
+        },
+        queue: Arc::clone(&queue),
+        ledger: Arc::clone(&ledger),
+        trouble: Arc::new(RateLimit::new(TROUBLE_INTERVAL)),
+    };
+    let pauses = Pauses { min: config.retry_min_pause, max: config.retry_max_pause };
+    Ok((Exporter { name: name.clone(), queue, ledger, source: driver, pauses }, stage))
+}
+
+/// Who is calling, for peers that ask.
+fn user_agent() -> &'static str {
+    concat!("fantail/", env!("CARGO_PKG_VERSION"))
+}
+
+/// A configured size; what is beyond the address space is as good as no limit.
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+fn build_input(config: &InputConfig) -> Result<(Arc<Input>, Entrance), String> {
+    let lines = |format: InputFormat| InputKind::Lines(protocol(format));
+    let mut open_limits = OpenLimits::default();
+    let (kind, entrance) = match &config.driver {
+        InputDriver::StatsWriter { socket, open_events_max } => {
+            open_limits.events_max = *open_events_max;
+            (InputKind::StatsWriter, Entrance::Listen(endpoint(socket)?))
+        }
+        InputDriver::Unix { socket, format } => {
+            (lines(*format), Entrance::Listen(endpoint(socket)?))
+        }
+        InputDriver::Tcp { address, format } => (
+            lines(*format),
+            Entrance::Listen(Endpoint::Tcp(address.value.replacen("*:", "[::]:", 1))),
+        ),
+        InputDriver::Stdin { format } => (lines(*format), Entrance::Read(Source::Stdin)),
+        InputDriver::File { paths, format, open_events_max } => {
+            open_limits.events_max = *open_events_max;
+            let kind = match format {
+                InputFormat::Auto => InputKind::Any,
+                InputFormat::StatsWriter => InputKind::StatsWriter,
+                InputFormat::Json | InputFormat::TabText => lines(*format),
+            };
+            let patterns = paths.iter().map(|path| path.value.as_str());
+            (kind, Entrance::Read(Source::Files(files(patterns)?)))
+        }
+    };
+    let name = config.name.value.clone();
+    Ok((Arc::new(Input::new(name, kind, size(config.line_limit), open_limits)), entrance))
+}
+
+fn protocol(format: InputFormat) -> Option<Protocol> {
+    match format {
+        InputFormat::Auto => None,
+        InputFormat::Json => Some(Protocol::Json),
+        InputFormat::TabText => Some(Protocol::TabText),
+        InputFormat::StatsWriter => Some(Protocol::StatsWriter),
+    }
+}
+
+fn endpoint(socket: &Socket) -> Result<Endpoint, String> {
+    let user = socket.user.as_ref().map(|user| user_id(&user.value)).transpose()?;
+    let group = socket.group.as_ref().map(|group| group_id(&group.value)).transpose()?;
+    Ok(Endpoint::Unix(socket.path.value.clone(), socket.mode, user, group))
+}
+
+fn user_id(name: &str) -> Result<u32, String> {
+    if let Ok(id) = name.parse() {
+        return Ok(id);
+    }
+    match nix::unistd::User::from_name(name) {
+        Ok(Some(user)) => Ok(user.uid.as_raw()),
+        Ok(None) => Err(format!("there is no user `{name}`")),
+        Err(error) => Err(format!("the user `{name}` can't be looked up: {error}")),
+    }
+}
+
+fn group_id(name: &str) -> Result<u32, String> {
+    if let Ok(id) = name.parse() {
+        return Ok(id);
+    }
+    match nix::unistd::Group::from_name(name) {
+        Ok(Some(group)) => Ok(group.gid.as_raw()),
+        Ok(None) => Err(format!("there is no group `{name}`")),
+        Err(error) => Err(format!("the group `{name}` can't be looked up: {error}")),
+    }
+}
+
+/// The files that the paths and patterns name, all together in name order.
+fn files<'a>(patterns: impl Iterator<Item = &'a str>) -> Result<Vec<PathBuf>, String> {
+    let mut paths = Vec::new();
+    for pattern in patterns {
+        let found = glob::glob(pattern).map_err(|error| format!("`{pattern}`: {error}"))?;
+        let before = paths.len();
+        for path in found {
+            paths.push(path.map_err(|error| error.to_string())?);
+        }
+        if paths.len() == before {
+            return Err(format!("there is no file `{pattern}`"));
+        }
+    }
+    paths.sort();
+    paths.dedup();
+    Ok(paths)
+}
+
+fn build_routes(config: &Config) -> Result<Routes, BuildError> {
+    let mut filters = Vec::new();
+    let mut routes = Vec::new();
+    for metric in &config.metrics {
+        let name = &metric.name.value;
+        let filter = Filter::parse(&metric.filter.value)
+            .map_err(|error| BuildError::new("metric", name, error.to_string()))?;
+        filters.push(filter);
+        let exporter = metric.exporter.as_ref().and_then(|wanted| {
+            config.exporters.iter().position(|exporter| exporter.name.value == wanted.value)
+        });
+        routes.push(Route::new(name.clone(), exporter, export(metric)));
+    }
+    Ok(Routes { filters: FilterSet::new(filters), routes })
+}
+
+fn export(metric: &MetricConfig) -> Export {
+    let Include { name, hostname, timestamps, categories, fields } = metric.exporter_include;
+    let chosen = [
+        (name, Parts::NAME),
+        (hostname, Parts::HOSTNAME),
+        (timestamps, Parts::TIMESTAMPS),
+        (categories, Parts::CATEGORIES),
+        (fields, Parts::FIELDS),
+    ];
+    let chosen = chosen.into_iter().filter(|(wanted, _)| *wanted);
+    Export {
+        include: chosen.fold(Parts::NONE, |all, (_, part)| all.or(part)),
+        fields: metric.fields.iter().map(|field| field.value.as_bytes().into()).collect(),
+    }
+}

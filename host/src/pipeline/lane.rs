@@ -1,0 +1,120 @@
+//! What every thread that reads events has for itself: the way of an event from
+//! its decoder to the exporters' queues, without sharing anything with another
+//! thread but the queues and the sums.
+
+use std::sync::Arc;
+
+use fantail_sdk::Timestamp;
+
+use crate::{
+    event::{Event, flatten::Flattener},
+    format::{Stage, StagePlan},
+    route::{Router, Routes},
+};
+
+/// What lanes are made from.
+#[derive(Clone)]
+pub struct LanePlan {
+    /// The metrics.
+    pub routes: Arc<Routes>,
+    /// One for each exporter, in the order of the configuration.
+    pub stages: Vec<StagePlan>,
+    /// This machine's name in exports.
+    pub hostname: Arc<[u8]>,
+}
+
+/// One thread's way from events to batches.
+pub struct Lane {
+    router: Router,
+    stages: Vec<Stage>,
+    flattener: Flattener,
+    hostname: Arc<[u8]>,
+    now: Timestamp,
+    /// An event since the last tick met a full stage whose queue blocks.
+    blocked: bool,
+}
+
+impl Lane {
+    /// A lane with its own instances of all formats.
+    ///
+    /// # Errors
+    ///
+    /// What a format has against its settings, with the exporter's name.
+    pub fn open(plan: &LanePlan) -> Result<Self, (String, String)> {
+        let stages = plan
+            .stages
+            .iter()
+            .map(|stage| Stage::open(stage).map_err(|reason| (stage.exporter.clone(), reason)));
+        Ok(Lane {
+            router: Router::new(Arc::clone(&plan.routes)),
+            stages: stages.collect::<Result<_, _>>()?,
+            flattener: Flattener::default(),
+            hostname: Arc::clone(&plan.hostname),
+            now: Timestamp::now(),
+            blocked: false,
+        })
+    }
+
+    /// Looks at the clock; called once for every read. The events decoded from
+    /// it are exported "now".
+    pub fn tick(&mut self) {
+        self.now = Timestamp::now();
+        self.blocked = false;
+    }
+
+    /// Routes an event: counts it, formats it for every exporter that wants it.
+    #[inline]
+    pub fn event(&mut self, event: &Event<'_>) {
+        let Lane { router, stages, flattener, hostname, now, blocked } = self;
+        router.route(event, |route, exporter| {
+            let stage = &mut stages[exporter];
+            flattener.with_raw(event, &route.export, hostname, *now, |raw| stage.format(raw));
+            if stage.is_full() && !stage.close_batch() {
+                *blocked = true;
+            }
+        });
+    }
+
+    /// Whether an event since the last [`tick`](Self::tick) went to an exporter
+    /// that has no room: whoever brought it should stop. Its payload is kept.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
+    /// Closes every open batch, because there is nothing left to read. False when
+    /// some queue has no room: call again when it has.
+    pub fn flush(&mut self) -> bool {
+        let mut flushed = true;
+        for stage in &mut self.stages {
+            flushed &= stage.close_batch();
+        }
+        self.router.publish();
+        flushed
+    }
+
+    /// Tries the full stages again; true when none is left.
+    pub fn unblock(&mut self) -> bool {
+        let mut free = true;
+        for stage in self.stages.iter_mut().filter(|stage| stage.is_full()) {
+            free &= stage.close_batch();
+        }
+        free
+    }
+
+    /// Whether any batch is open.
+    pub fn has_open_batches(&self) -> bool {
+        self.stages.iter().any(Stage::has_open_batch)
+    }
+
+    /// Adds to the ledgers what was counted here; called once for every read.
+    pub fn publish(&mut self) {
+        self.stages.iter_mut().for_each(Stage::publish);
+        self.router.publish();
+    }
+
+    /// Counts what is in the open batches as dropped because the host ends.
+    pub fn abandon(&mut self) {
+        self.stages.iter_mut().for_each(Stage::abandon);
+        self.router.publish();
+    }
+}

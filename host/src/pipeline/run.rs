@@ -1,0 +1,253 @@
+//! A host's life: start, run, stop.
+//!
+//! Start goes from the end of an event's path to its beginning, stop from the
+//! beginning to the end: first nothing new comes in, then what has come in goes
+//! into the queues, then the queues are delivered.
+
+use std::{
+    io,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, Sender, select, unbounded};
+
+use super::{
+    build::{Entrance, Pipeline},
+    lane::Lane,
+};
+use crate::{
+    driver::{Control, ExporterThread},
+    input::{InputKind, Listener, ListenerThread, Notice, Reader, WorkerThread},
+    queue::{Queue, Wake},
+    telemetry::ledger::DropReason,
+    text::tab_escape,
+};
+
+/// How often a stopping host looks whether its threads have ended.
+const STOP_TICK: Duration = Duration::from_millis(2);
+
+/// How long exporters have to count what they give up, after `shutdown_timeout`.
+const ABANDON_PATIENCE: Duration = Duration::from_millis(500);
+
+/// What a host can be told from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Stop: deliver what was accepted, within `shutdown_timeout`.
+    Stop,
+    /// Open files and connections anew.
+    Reopen,
+}
+
+/// How a host's life ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything that was accepted has been delivered, or was dropped while the
+    /// host ran, as configured.
+    Clean,
+    /// This many payloads were still queued at the end and are lost; they are
+    /// counted as dropped.
+    Lost(u64),
+}
+
+/// The threads of a running host.
+struct Running {
+    exporters: Vec<ExporterThread>,
+    workers: Vec<WorkerThread>,
+    readers: Vec<Reader>,
+    listener: Option<ListenerThread>,
+    notices: Receiver<Notice>,
+    /// How many inputs end by themselves; all of them or the host runs until told.
+    endless: bool,
+}
+
+/// Runs the host until it is told to stop, or until all its inputs have ended.
+/// `ready` is called once every input is open.
+///
+/// # Errors
+///
+/// When an input can't be opened, or the system has no thread or descriptor left.
+pub fn run(
+    pipeline: Pipeline,
+    signals: &Receiver<Signal>,
+    ready: impl FnOnce(&[String]),
+) -> io::Result<Ended> {
+    let shutdown_timeout = pipeline.shutdown_timeout;
+    let (mut running, addresses) = Running::start(pipeline)?;
+    ready(&addresses);
+    let told = running.wait(signals);
+    let deadline = told.then(|| Instant::now() + shutdown_timeout);
+    Ok(running.stop(deadline, signals, shutdown_timeout))
+}
+
+impl Running {
+    fn start(pipeline: Pipeline) -> io::Result<(Self, Vec<String>)> {
+        // Sockets first: when one can't be had, nothing has begun yet.
+        let greeting = greeting(&pipeline);
+        let mut listeners = Vec::new();
+        let mut sources = Vec::new();
+        let mut addresses = Vec::new();
+        for (place, (input, entrance)) in pipeline.inputs.into_iter().enumerate() {
+            match entrance {
+                Entrance::Listen(endpoint) => {
+                    let socket = endpoint.open().map_err(|error| {
+                        io::Error::new(error.kind(), format!("input {}: {error}", input.name))
+                    })?;
+                    addresses.push(format!("{} on {}", input.name, socket.address()));
+                    let greets = input.kind == InputKind::StatsWriter;
+                    let greeting = if greets { Arc::clone(&greeting) } else { Arc::default() };
+                    listeners.push(Listener { socket, input, greeting });
+                }
+                Entrance::Read(source) => sources.push((place, input, source)),
+            }
+        }
+        let queues: Vec<Arc<Queue>> =
+            pipeline.exporters.iter().map(|exporter| Arc::clone(&exporter.queue)).collect();
+        let wake_on_room =
+            |wake: &Wake| queues.iter().for_each(|queue| queue.on_room(wake.clone()));
+        let open_lane = || {
+            Lane::open(&pipeline.lane).map_err(|(exporter, reason)| {
+                io::Error::other(format!("exporter {exporter}: {reason}"))
+            })
+        };
+
+        let mut exporters = Vec::new();
+        for exporter in pipeline.exporters {
+            let driver = exporter.source.open().map_err(io::Error::other)?;
+            exporters.push(ExporterThread::start(exporter, driver)?);
+        }
+        let mut workers = Vec::new();
+        let worker_count = if listeners.is_empty() { 0 } else { pipeline.workers };
+        for number in 0..worker_count {
+            let worker = WorkerThread::start(number, open_lane()?)?;
+            wake_on_room(worker.handle.wake());
+            workers.push(worker);
+        }
+        let endless = !listeners.is_empty();
+        let listener = match listeners.is_empty() {
+            true => None,
+            false => {
+                let handles = workers.iter().map(|worker| worker.handle.clone()).collect();
+                Some(ListenerThread::start(listeners, handles)?)
+            }
+        };
+        let (notice, notices): (Sender<Notice>, _) = unbounded();
+        let mut readers = Vec::new();
+        for (place, input, source) in sources {
+            let reader = Reader::start(place, input, source, open_lane()?, notice.clone())?;
+            wake_on_room(reader.wake());
+            readers.push(reader);
+        }
+        Ok((Running { exporters, workers, readers, listener, notices, endless }, addresses))
+    }
+
+    /// Waits until the host is told to stop (true), or all inputs have ended (false).
+    fn wait(&mut self, signals: &Receiver<Signal>) -> bool {
+        let mut left = self.readers.len();
+        loop {
+            if left == 0 && !self.endless {
+                return false;
+            }
+            select! {
+                recv(signals) -> signal => match signal {
+                    Ok(Signal::Reopen) => self.tell_exporters(Control::Reopen),
+                    Ok(Signal::Stop) | Err(_) => return true,
+                },
+                recv(self.notices) -> notice => match notice {
+                    Ok(Notice::Ended(_)) => left -= 1,
+                    // Every reader has ended and none will say so again.
+                    Err(_) => self.notices = crossbeam_channel::never(),
+                },
+            }
+        }
+    }
+
+    fn tell_exporters(&self, control: Control) {
+        self.exporters.iter().for_each(|exporter| exporter.tell(control));
+    }
+
+    /// Stops everything; without a deadline there is one as soon as somebody
+    /// tells the host to stop.
+    fn stop(
+        mut self,
+        mut deadline: Option<Instant>,
+        signals: &Receiver<Signal>,
+        shutdown_timeout: Duration,
+    ) -> Ended {
+        if let Some(listener) = self.listener.take() {
+            listener.stop();
+        }
+        for worker in &self.workers {
+            worker.handle.tell(crate::input::Command::Finish);
+        }
+        self.readers.iter().for_each(Reader::finish);
+        let mut finishing = false;
+        loop {
+            let read = self.workers.iter().all(WorkerThread::is_finished)
+                && self.readers.iter().all(Reader::is_finished);
+            if read && !finishing {
+                finishing = true;
+                self.tell_exporters(Control::Finish);
+            }
+            if finishing && self.exporters.iter().all(ExporterThread::is_finished) {
+                return Ended::of(self.lost());
+            }
+            match signals.try_recv() {
+                Ok(Signal::Reopen) => self.tell_exporters(Control::Reopen),
+                // Told once more, the host waits no longer.
+                Ok(Signal::Stop) => {
+                    deadline = match deadline {
+                        None => Some(Instant::now() + shutdown_timeout),
+                        Some(_) => Some(Instant::now()),
+                    };
+                }
+                Err(_) => {}
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return self.abandon();
+            }
+            thread::sleep(STOP_TICK);
+        }
+    }
+
+    /// Time is over: what is still here is counted as dropped.
+    fn abandon(&self) -> Ended {
+        log::warn!("shutdown_timeout has passed: giving up what is still queued");
+        self.tell_exporters(Control::Abandon);
+        let until = Instant::now() + ABANDON_PATIENCE;
+        while Instant::now() < until && !self.exporters.iter().all(ExporterThread::is_finished) {
+            thread::sleep(STOP_TICK);
+        }
+        // What is with a driver that does not come back, or in a batch that
+        // never got into a queue, is lost as well.
+        for exporter in &self.exporters {
+            let stuck = exporter.ledger.queued();
+            exporter.ledger.dropped(DropReason::Shutdown, stuck);
+        }
+        Ended::of(self.lost())
+    }
+
+    fn lost(&self) -> u64 {
+        let shutdown = DropReason::Shutdown.name();
+        let figures = self.exporters.iter().map(|exporter| exporter.ledger.figures());
+        figures.map(|figures| figures.dropped.get(shutdown).copied().unwrap_or(0)).sum()
+    }
+}
+
+impl Ended {
+    fn of(lost: u64) -> Self {
+        if lost == 0 { Ended::Clean } else { Ended::Lost(lost) }
+    }
+}
+
+/// What a stats-writer connection is told first: our version, and which events
+/// are wanted. Nothing is waited for: a Dovecot process stands still until it
+/// has the filter.
+fn greeting(pipeline: &Pipeline) -> Arc<[u8]> {
+    let filter = pipeline.lane.routes.filters.canonical();
+    let mut greeting = b"VERSION\tstats-server\t4\t0\nFILTER\t".to_vec();
+    tab_escape::escape_into(filter.as_bytes(), &mut greeting);
+    greeting.push(b'\n');
+    greeting.into()
+}
