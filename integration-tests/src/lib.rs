@@ -1,3 +1,56 @@
 //! Fantail driven from outside, as its users and its peers do.
+//!
+//! Each test has a [`Workdir`] of its own, starts a real [`Host`] in it with the
+//! plugins that the build left beside the test, plays the [`peers`], and reads
+//! what came out: files, lines, requests, the log, the exit status and the ledger.
+//!
+//! Everything here panics when something is not as it should be: that is how a
+//! test fails.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    clippy::print_stdout,
+    reason = "a panic is a failed test, whose output says why"
+)]
+
+mod command;
+pub mod events;
+pub mod expect;
 pub mod format_cases;
+mod host;
+mod ledger;
+pub mod outside;
+pub mod peers;
+mod workdir;
+
+pub use command::{Done, binary, build_dir, command, fantail, feed};
+pub use host::{Ended, Host, Starting};
+pub use ledger::{Counts, ExporterLedger, InputLedger};
+pub use workdir::{Workdir, data, repository};
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long anything that must happen may take. Far above what it takes: the
+/// machine may be busy with the other tests.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Looks again and again until `look` finds something.
+///
+/// # Panics
+///
+/// When [`PATIENCE`] is over; `what` says what did not happen.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < until, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,9 @@
+//! The other ends: whoever sends events, and whoever receives payloads.
+
+mod http;
+mod lines;
+mod stats_writer;
+
+pub use http::{HttpSink, Reply, Request};
+pub use lines::{LineSink, SilentSink, send_tcp, send_unix};
+pub use stats_writer::StatsClient;

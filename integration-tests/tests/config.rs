@@ -1,0 +1,249 @@
+//! `fantail check` and `fantail config`, and configurations that a host starts with.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use fantail_integration_tests::{
+    Done, Host, Starting, Workdir, data, events, fantail, peers::send_unix, repository,
+};
+
+fn with_configs(command: &str, paths: &[&Path]) -> Done {
+    let mut arguments = vec![command.as_ref()];
+    for path in paths {
+        arguments.extend(["-c".as_ref(), path.as_os_str()]);
+    }
+    fantail(arguments)
+}
+
+fn check(paths: &[&Path]) -> Done {
+    with_configs("check", paths)
+}
+
+const SMALL: &str = "
+input in {
+  driver = unix
+  path = $DIR/in.sock
+}
+event_exporter out {
+  driver = file
+  file_path = $DIR/out
+  format = json
+}
+metric all {
+  filter = event=*
+  exporter = out
+}
+";
+
+#[test]
+fn all_errors_are_shown_at_once_each_in_its_place() {
+    let dir = Workdir::new();
+    let one = dir.config(
+        "one.conf",
+        "event_exporter out {
+  driver = fiel
+  format = json
+}
+metric a {
+  fitler = event=*
+  filter = event=
+  exporter = uot
+}
+",
+    );
+    let two = dir.config(
+        "two.conf",
+        "input in {\n  driver = unix\n  path = /x\n  line_limit = 5 parsecs\n}\n",
+    );
+    let expected = [
+        ("one.conf:2:12", "fiel", "file"),
+        ("one.conf:6:3", "fitler", "filter"),
+        ("one.conf:7:", "filter of metric `a`", ""),
+        ("one.conf:8:14", "uot", ""),
+        ("two.conf:4:16", "parsecs", ""),
+    ];
+    for command in ["check", "run", "config"] {
+        let done = with_configs(command, &[&one, &two]);
+        assert_eq!(done.status, Some(78), "{command}: {}", done.stderr);
+        for (place, text, suggestion) in expected {
+            assert!(done.stderr.contains(place), "{command}: no {place} in\n{}", done.stderr);
+            assert!(done.stderr.contains(text), "{command}: no {text} in\n{}", done.stderr);
+            assert!(done.stderr.contains(suggestion), "{command}: {}", done.stderr);
+        }
+        assert!(done.stderr.contains("did you mean `filter`?"), "{}", done.stderr);
+        // Compilers mark what they mean.
+        assert!(done.stderr.contains("^^^^^^"), "{}", done.stderr);
+        assert!(done.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_missing_file_and_an_empty_configuration_are_errors() {
+    let dir = Workdir::new();
+    let missing = check(&[&dir.path("missing.conf")]);
+    assert_eq!(missing.status, Some(78), "{}", missing.stderr);
+    assert!(missing.stderr.contains("missing.conf"), "{}", missing.stderr);
+    // Nothing to do: `run` refuses; there is nothing wrong with it otherwise.
+    let empty = dir.config("empty.conf", "# nothing\n");
+    let run = with_configs("run", &[&empty]);
+    assert_eq!(run.status, Some(78), "{}", run.stderr);
+    assert!(run.stderr.contains("no input"), "{}", run.stderr);
+    assert_eq!(with_configs("run", &[]).status, Some(2));
+}
+
+/// The files of conf.d, in the order in which they are read.
+fn conf_d() -> Vec<PathBuf> {
+    let entries = fs::read_dir(repository().join("conf.d")).unwrap();
+    let mut paths: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "conf"))
+        .collect();
+    paths.sort();
+    assert!(paths.len() > 2, "{paths:?}");
+    paths
+}
+
+#[test]
+fn every_shipped_file_is_right() {
+    let directory = repository().join("conf.d");
+    let all = check(&[&directory]);
+    assert_eq!(all.status, Some(0), "{}", all.stderr);
+    assert!(all.text().starts_with("ok: "), "{}", all.text());
+    assert_eq!(all.stderr, "");
+    let files = conf_d();
+    let done = check(&files.iter().map(PathBuf::as_path).collect::<Vec<_>>());
+    assert_eq!((done.status, done.text()), (Some(0), all.text()), "{}", done.stderr);
+    // Alone, a file may lack what others say; it is understood all the same.
+    for file in &files {
+        let alone = check(&[file]);
+        assert!(!alone.stderr.contains("unknown setting"), "{}", alone.stderr);
+    }
+}
+
+#[test]
+fn recorded_configurations_are_right() {
+    for version in ["2.3", "2.4"] {
+        let path = data(&format!("captures/dovecot-{version}/metrics.conf"));
+        let done = check(&[&path]);
+        assert_eq!(done.status, Some(0), "{}", done.stderr);
+        assert!(done.text().contains(" metrics, "), "{}", done.text());
+        assert!(
+            done.text().contains("imap/log/select -> select_tab (tab-text, "),
+            "{}",
+            done.text()
+        );
+    }
+}
+
+#[test]
+fn check_writes_nothing() {
+    let dir = Workdir::new();
+    let config = dir.config("conf/fantail.conf", SMALL);
+    let times = || -> Vec<(PathBuf, SystemTime)> {
+        [dir.path(""), dir.path("conf"), config.clone()]
+            .into_iter()
+            .map(|path| (path.clone(), fs::metadata(path).unwrap().modified().unwrap()))
+            .collect()
+    };
+    let before = times();
+    let done = check(&[&config]);
+    assert_eq!(done.status, Some(0), "{}", done.stderr);
+    assert_eq!(times(), before);
+    let names: Vec<_> =
+        fs::read_dir(dir.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["conf"]);
+}
+
+#[test]
+fn the_effective_configuration_is_a_configuration() {
+    let dir = Workdir::new();
+    let conf_d = repository().join("conf.d");
+    let small = dir.config("small.conf", SMALL);
+    let both = |version: &str| data(&format!("captures/dovecot-{version}/metrics.conf"));
+    for paths in [
+        vec![small.clone()],
+        vec![conf_d],
+        vec![both("2.3"), small.clone()],
+        vec![both("2.4"), small],
+    ] {
+        let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+        let first = with_configs("config", &paths);
+        assert_eq!(first.status, Some(0), "{}", first.stderr);
+        let again = dir.write("effective.conf", &first.stdout);
+        let second = with_configs("config", &[&again]);
+        assert_eq!(second.status, Some(0), "{}\n{}", second.stderr, first.text());
+        assert_eq!(second.text(), first.text());
+        assert_eq!(check(&[&again]).text(), check(&paths).text());
+    }
+    let text = with_configs("config", &[&dir.path("small.conf")]);
+    for default in ["queue_max_size", "shutdown_timeout", "line_limit", "time_format"] {
+        assert!(text.text().contains(default), "{default} in {}", text.text());
+    }
+}
+
+#[test]
+fn blocks_merge_across_files_and_later_settings_win() {
+    let dir = Workdir::new();
+    let paths = [
+        dir.config("10.conf", SMALL),
+        dir.config("20.conf", "event_exporter out {\n  file_path = $DIR/other\n}\n"),
+        dir.config("30.conf", "metric all {\n  filter = event=wanted\n}\nhostname = renamed\n"),
+    ];
+    let host = Starting::with(&paths).start();
+    let fields = "\"n\":1";
+    let unhosted = format!("{{\"event\":\"wanted\",\"fields\":{{{fields}}}}}");
+    let lines = [events::json("wanted", 1), events::json("other", 2), unhosted];
+    send_unix(dir.path("in.sock"), &events::lines(lines));
+    host.stop().expect_status(0);
+    assert!(!dir.path("out").exists());
+    let lines = dir.lines("other");
+    assert_eq!(lines.len(), 2);
+    assert!(lines[0].contains("\"hostname\":\"mail1\""), "{}", lines[0]);
+    assert!(!lines[1].contains("\"hostname\":\"mail1\""), "{}", lines[1]);
+}
+
+#[test]
+fn a_directory_is_read_in_name_order_and_only_its_conf_files() {
+    let dir = Workdir::new();
+    dir.config("conf/20-last.conf", "hostname = last\n");
+    dir.config("conf/10-first.conf", &format!("hostname = first\n{SMALL}"));
+    dir.config("conf/90-off.conf.off", "this is no configuration\n");
+    let done = with_configs("config", &[&dir.path("conf")]);
+    assert_eq!(done.status, Some(0), "{}", done.stderr);
+    assert!(done.text().contains("hostname = last"), "{}", done.text());
+}
+
+#[test]
+fn the_host_name_is_the_configured_one() {
+    let dir = Workdir::new();
+    let config = SMALL.replace("unix", "stats-writer") + "hostname = mail.example.com\n";
+    let host = Host::start(&dir, &config);
+    let mut client = fantail_integration_tests::peers::StatsClient::hello(dir.path("in.sock"));
+    client.say(&[&events::stats("named", 1)]);
+    client.finish();
+    host.stop().expect_status(0);
+    let lines = dir.lines("out");
+    assert!(lines[0].contains("\"hostname\":\"mail.example.com\""), "{lines:?}");
+}
+
+#[test]
+fn secrets_and_files_of_others_are_not_needed_to_check() {
+    // A directory that can't be written and a peer that is not there are no
+    // mistakes of the configuration.
+    let dir = Workdir::new();
+    let config = dir.config(
+        "fantail.conf",
+        &SMALL.replace(
+            "driver = file\n  file_path = $DIR/out",
+            "driver = unix\n  unix_path = $DIR/nobody",
+        ),
+    );
+    fs::set_permissions(dir.path(""), fs::Permissions::from_mode(0o500)).unwrap();
+    let done = check(&[&config]);
+    fs::set_permissions(dir.path(""), fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(done.status, Some(0), "{}", done.stderr);
+}

@@ -1,0 +1,164 @@
+//! `fantail filter`, the language's grep.
+
+use std::{collections::BTreeMap, fs};
+
+use fantail_integration_tests::{Workdir, data, events, fantail, feed};
+use serde_json::{Map, Value, json};
+
+fn three() -> Vec<u8> {
+    events::lines([events::json("a", 1), events::json("b", 2), events::json("a", 3)])
+}
+
+#[test]
+fn its_exit_statuses_are_greps() {
+    let check = |filter: &str, input: &[u8], status: i32, stdout: &str| {
+        let done = feed(["filter", filter], input);
+        assert_eq!((done.status, done.text()), (Some(status), stdout), "{filter}: {}", done.stderr);
+    };
+    let (first, third) = (events::json("a", 1), events::json("a", 3));
+    check("event=a", &three(), 0, &format!("{first}\n{third}\n"));
+    check("event=c", &three(), 1, "");
+    check("event=a", b"", 1, "");
+    check("event=", &three(), 2, "");
+    check("(event=a", &three(), 2, "");
+    // What can't be read does not match, and is reported.
+    let done = feed(["filter", "event=a"], b"nonsense\n{\"event\":\"a\"}\n{\"event\":\n");
+    assert_eq!(done.status, Some(0));
+    assert!(
+        done.stderr.contains("line 1: ") && done.stderr.contains("line 3: "),
+        "{}",
+        done.stderr
+    );
+    let missing = fantail(["filter", "event=a", "/nonexistent/file"]);
+    assert_eq!(missing.status, Some(2));
+    assert!(missing.stderr.contains("/nonexistent/file"), "{}", missing.stderr);
+    assert_eq!(fantail(["filter"]).status, Some(2));
+    assert_eq!(fantail(["filter", "-n", "-c", "event=a"]).status, Some(2));
+}
+
+#[test]
+fn an_error_is_shown_under_the_expression() {
+    let done = feed(["filter", "event=a AND user=? AND b=c"], b"");
+    assert_eq!(done.status, Some(2));
+    assert!(done.stderr.contains("  | event=a AND user=? AND b=c\n"), "{}", done.stderr);
+    let marks = done.stderr.lines().last().unwrap();
+    assert_eq!(marks.find('^').unwrap(), "  | event=a AND user=".len(), "{}", done.stderr);
+}
+
+#[test]
+fn it_prints_numbers_and_counts() {
+    let dir = Workdir::new();
+    let file = dir.write("events.json", three()).display().to_string();
+    assert_eq!(fantail(["filter", "-n", "event=a", &file]).text(), "1\n3\n");
+    assert_eq!(fantail(["filter", "-c", "event=a", &file]).text(), "2\n");
+    let none = fantail(["filter", "-c", "event=c", &file]);
+    assert_eq!((none.status, none.text()), (Some(1), "0\n"));
+}
+
+#[test]
+fn it_prints_the_canonical_text_and_reads_nothing() {
+    let check = |filter: &str, canonical: &str| {
+        let done = fantail(["filter", "--canonical", filter]);
+        assert_eq!((done.status, done.text()), (Some(0), format!("{canonical}\n").as_str()));
+    };
+    check("event = a", "(event=\"a\")");
+    check("  event\t=\n\"a\"\r", "(event=\"a\")");
+    check("((( event = a )))", "(event=\"a\")");
+    assert_eq!(fantail(["filter", "--canonical", "event"]).status, Some(2));
+}
+
+#[test]
+fn it_reads_tab_text_and_recorded_streams() {
+    let dir = Workdir::new();
+    let tab = events::lines([events::tab_text("a", 1), events::tab_text("b", 2)]);
+    let tab = dir.write("events.tab", tab).display().to_string();
+    let done = fantail(["filter", "event=b AND category=storage", &tab]);
+    assert_eq!(done.status, Some(0), "{}", done.stderr);
+    assert!(done.text().starts_with("{\"event\":\"b\",\"hostname\":\"mail1\""), "{}", done.text());
+    // As many as Dovecot itself exported: one stream after the other.
+    let capture = data("captures/dovecot-2.4");
+    let expected = fs::read_to_string(capture.join("expected/all.json")).unwrap();
+    let wanted = |line: &&str| line.starts_with("{\"event\":\"imap_command_finished\"");
+    let mut streams: Vec<_> =
+        fs::read_dir(capture.join("streams")).unwrap().map(|it| it.unwrap().path()).collect();
+    streams.sort();
+    let mut found = Vec::new();
+    for stream in streams {
+        let stream = stream.display().to_string();
+        let done = fantail(["filter", "event=imap_command_finished", &stream]);
+        assert!(matches!(done.status, Some(0 | 1)), "{}", done.stderr);
+        assert_eq!(done.stderr, "");
+        found.extend(done.text().lines().map(str::to_owned));
+    }
+    let expected: Vec<_> = expected.lines().filter(wanted).collect();
+    let normal = fantail_integration_tests::expect::normal_json;
+    let expected: Vec<_> = expected.into_iter().map(normal).collect();
+    let found: Vec<_> = found.iter().map(|line| normal(line)).collect();
+    assert_eq!(found, expected);
+}
+
+/// An event of the recorded cases as a line of JSON, if JSON can say the same.
+fn as_line(event: &Value, parents: &Map<String, Value>) -> Option<String> {
+    let known = ["name", "log_type", "source", "categories", "fields", "duration_usecs"];
+    let members = event.as_object()?;
+    if members.keys().any(|key| !known.contains(&key.as_str())) {
+        return None;
+    }
+    // A line's categories include the ancestors; an event's of Dovecot imply them.
+    let mut categories = Vec::new();
+    for category in members["categories"].as_array()? {
+        let mut category = Some(category.as_str()?);
+        while let Some(name) = category {
+            categories.push(name);
+            category = parents.get(name)?.as_str();
+        }
+    }
+    let mut fields = BTreeMap::new();
+    for field in members["fields"].as_array()? {
+        let value = match field["type"].as_str()? {
+            "str" | "int" | "strlist" => field["value"].clone(),
+            _ => return None,
+        };
+        if fields.insert(field["key"].as_str()?, value).is_some() {
+            return None;
+        }
+    }
+    if let Some(duration) = members.get("duration_usecs") {
+        fields.insert("duration", duration.clone());
+    }
+    let name = members.get("name")?.as_str()?;
+    Some(json!({"event": name, "categories": categories, "fields": fields}).to_string())
+}
+
+/// What Dovecot's own code found, of those cases that lines of JSON can express.
+#[test]
+fn it_agrees_with_dovecot() {
+    let cases = fs::read(data("cases/filter_cases.json")).unwrap();
+    let cases: Value = serde_json::from_slice(&cases).unwrap();
+    let parents = cases["categories"].as_object().unwrap();
+    let (mut tried, mut compared) = (0, 0);
+    for case in cases["cases"].as_array().unwrap() {
+        let filter = case["filter"].as_str().unwrap();
+        let beyond = ["log_type", "source_location", "severity", "duration"];
+        let skipped = case["parse"] != "ok"
+            || case.get("also_filter").is_some()
+            || case.get("case_sensitive").is_some()
+            || filter.contains('\0')
+            || beyond.iter().any(|key| filter.contains(key));
+        let Some(events) = case["events"].as_array().filter(|_| !skipped) else { continue };
+        let lines = events.iter().map(|event| as_line(&event["event"], parents));
+        let Some(lines) = lines.collect::<Option<Vec<_>>>() else { continue };
+        let done = feed(["filter", "-n", filter], &events::lines(lines.clone()));
+        let found: Vec<usize> =
+            done.text().lines().map(|line| line.parse::<usize>().unwrap() - 1).collect();
+        for (at, event) in events.iter().enumerate() {
+            let matched = found.contains(&at);
+            let id = &case["id"];
+            assert_eq!(Value::Bool(matched), event["match"], "{id}: {filter}: {}", lines[at]);
+            compared += 1;
+        }
+        tried += 1;
+    }
+    // Should a new edition of the cases change its shape, this must not pass unseen.
+    assert!(tried >= 80 && compared >= 200, "only {tried} cases with {compared} events");
+}

@@ -1,0 +1,15 @@
+//! Fantail from outside: real hosts, real peers, real faults.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
+
+mod config;
+mod demo;
+mod drivers;
+mod filter_command;
+mod lines;
+mod plugins;
+mod queue;
+mod replay;
+mod shutdown;
+mod stats_writer;
+mod tidy;

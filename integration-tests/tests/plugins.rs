@@ -1,0 +1,326 @@
+//! Plugins from outside the workspace, built by another compiler, and files that
+//! are none.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, chown, symlink},
+    path::Path,
+    process::Command,
+};
+
+use fantail_integration_tests::{
+    Host, Workdir, build_dir, events, fantail,
+    outside::{compiler_version, install, library, other_compiler},
+    peers::send_unix,
+};
+
+/// Both plugin directories, an input, and an exporter `out` that gets everything.
+fn config(exporter: &str) -> String {
+    format!(
+        "
+plugin_dir = $DIR/plugins $BUILD
+input in {{
+  driver = unix
+  path = $DIR/in.sock
+}}
+event_exporter out {{
+{exporter}
+}}
+metric all {{
+  filter = event=*
+  exporter = out
+}}
+"
+    )
+}
+
+const NOTEBOOK: &str =
+    "  driver = notebook\n  notebook_path = $DIR/notes\n  notebook_mark = >\n  format = json";
+
+fn send(dir: &Workdir, names: &[&str]) {
+    let lines = names.iter().enumerate().map(|(n, name)| events::json(name, n));
+    send_unix(dir.path("in.sock"), &events::lines(lines));
+}
+
+#[test]
+fn a_plugin_of_another_compiler_delivers() {
+    let ours = compiler_version(Path::new("rustc"));
+    let theirs = compiler_version(&other_compiler());
+    assert_ne!(ours, theirs, "the compilers must differ");
+    let dir = Workdir::new();
+    install(&dir, "notebook");
+    let host = Host::start(&dir, &config(NOTEBOOK));
+    // What a plugin logs comes out under its name.
+    let said = host.wait_for_log("notebook of out");
+    assert!(said.contains("notebook: ") || said.contains("plugin notebook"), "{said}");
+    let names: Vec<_> = (0..500).map(|n| format!("e{n}")).collect();
+    send(&dir, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    let ended = host.stop().expect_status(0);
+    assert_eq!(ended.exporter("out").delivered, 500);
+    let expected: Vec<_> =
+        names.iter().enumerate().map(|(n, name)| format!(">{}", events::json(name, n))).collect();
+    assert_eq!(dir.lines("notes"), expected);
+    assert_eq!(ended.lines_with("plugin refused").len(), 0);
+}
+
+#[test]
+fn its_settings_are_checked_like_the_hosts_own() {
+    let dir = Workdir::new();
+    install(&dir, "notebook");
+    let text = "
+  driver = notebook
+  notebook_mrak = >
+  format = json";
+    let path = dir.config("fantail.conf", &config(text));
+    let done = fantail(["check".as_ref(), "-c".as_ref(), path.as_os_str()]);
+    assert_eq!(done.status, Some(78), "{}", done.stderr);
+    assert!(done.stderr.contains("did you mean `notebook_mark`?"), "{}", done.stderr);
+    assert!(done.stderr.contains("has no `notebook_path`"), "{}", done.stderr);
+}
+
+#[test]
+fn a_driver_that_panics_on_a_payload_loses_only_that() {
+    let dir = Workdir::new();
+    install(&dir, "faulty-driver");
+    let exporter = "  driver = faulty-driver
+  faulty_when = poison
+  faulty_path = $DIR/out
+  format = json
+  retry_min_pause = 1 ms
+  retry_max_pause = 10 ms";
+    let host = Host::start(&dir, &config(exporter));
+    send(&dir, &["a", "b", "poison", "c", "d"]);
+    dir.wait_for_lines("out", 4);
+    let ended = host.stop().expect_status(0);
+    let ledger = ended.exporter("out");
+    assert_eq!((ledger.matched, ledger.delivered), (5, 4));
+    assert_eq!(ledger.dropped, [("panic".to_owned(), 1)].into());
+    let names: Vec<_> = dir.lines("out").iter().map(|line| line[10..11].to_owned()).collect();
+    assert_eq!(names, ["a", "b", "c", "d"]);
+    let dropped = ended.one_line_with("dropped a payload");
+    assert!(dropped.contains("no luck with this payload"), "{dropped}");
+}
+
+/// A healthy exporter beside `out`.
+const HEALTHY: &str = "
+event_exporter healthy {
+  driver = file
+  file_path = $DIR/healthy
+  format = json
+}
+metric healthy {
+  filter = event=*
+  exporter = healthy
+}
+";
+
+#[test]
+fn a_driver_that_always_panics_harms_no_other() {
+    let dir = Workdir::new();
+    install(&dir, "faulty-driver");
+    let exporter = "  driver = faulty-driver
+  faulty_when = send
+  faulty_path = $DIR/out
+  format = json
+  retry_min_pause = 1 ms
+  retry_max_pause = 5 ms";
+    let host = Host::start(&dir, &(config(exporter) + HEALTHY));
+    send(&dir, &["a", "b", "c"]);
+    dir.wait_for_lines("healthy", 3);
+    let trouble = host.wait_for_log("will try again with a new instance");
+    assert!(trouble.contains("no luck when sending"), "{trouble}");
+    let ended = host.stop().expect_status(0);
+    assert_eq!(ended.exporter("healthy").delivered, 3);
+    // Each payload is dropped only after it has brought the driver down again and again.
+    assert_eq!(ended.exporter("out").dropped, [("panic".to_owned(), 3)].into());
+}
+
+#[test]
+fn a_driver_that_panics_on_open_is_an_error_of_the_configuration() {
+    let dir = Workdir::new();
+    install(&dir, "faulty-driver");
+    let exporter = "  driver = faulty-driver
+  faulty_when = open
+  faulty_path = $DIR/out
+  format = json";
+    let path = dir.config("fantail.conf", &config(exporter));
+    for command in ["check", "run"] {
+        let done = fantail([command.as_ref(), "-c".as_ref(), path.as_os_str()]);
+        assert_eq!(done.status, Some(78), "{}", done.stderr);
+        let lines: Vec<_> =
+            done.stderr.lines().filter(|line| line.contains("no luck when opening")).collect();
+        assert!(
+            !lines.is_empty() && lines.iter().any(|line| line.contains("out")),
+            "{}",
+            done.stderr
+        );
+    }
+}
+
+#[test]
+fn a_format_that_panics_costs_those_events_only() {
+    let dir = Workdir::new();
+    install(&dir, "faulty-format");
+    let exporter = "  driver = file
+  file_path = $DIR/out
+  format = faulty-format";
+    let host = Host::start(&dir, &(config(exporter) + HEALTHY));
+    send(&dir, &["a", "refused", "b", "refused", "c"]);
+    send(&dir, &["d", "panicking"]);
+    dir.wait_for_lines("healthy", 7);
+    // After a panic the format rests for a moment; then it works again.
+    fantail_integration_tests::wait_for("the format to come back", || {
+        let before = dir.lines("out").len();
+        send(&dir, &["later"]);
+        dir.wait_for_lines("healthy", 1);
+        (before > 4).then_some(())
+    });
+    let ended = host.stop().expect_status(0);
+    let lines = dir.lines("out");
+    assert_eq!(lines[..4], ["a", "b", "c", "d"]);
+    assert!(lines[4..].iter().all(|line| line == "later"), "{lines:?}");
+    let ledger = ended.exporter("out");
+    assert_eq!(ledger.delivered, lines.len() as u64);
+    assert_eq!(ledger.dropped.keys().collect::<Vec<_>>(), ["format"]);
+    assert!(ledger.dropped("format") >= 3, "{ledger:?}");
+    assert!(ended.one_line_with("could not be written").contains("I do not like this event"));
+    assert_eq!(ended.exporter("healthy").delivered, ended.input("in").events);
+}
+
+/// Puts files that are no usable plugins beside a good one; each must be refused
+/// in one line, and the good one must work.
+#[test]
+fn each_file_that_is_no_plugin_is_refused_in_one_line() {
+    let dir = Workdir::new();
+    install(&dir, "notebook");
+    install(&dir, "other-root");
+    install(&dir, "other-mechanism");
+    install(&dir, "no-plugin");
+    dir.write("plugins/text.so", "this is a text\n");
+    dir.write("plugins/notes.txt", "passed over without a word\n");
+    let copy = |name: &str, mode: u32| {
+        let path = dir.path("plugins").join(name);
+        fs::copy(library("faulty-driver"), &path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    };
+    copy("writable.so", 0o666);
+    copy("pinned.so", 0o644);
+    symlink("nowhere", dir.path("plugins/dangling.so")).unwrap();
+    fs::create_dir(dir.path("plugins/directory.so")).unwrap();
+    let mut expected = vec![
+        ("other-root.so", "layout"),
+        ("other-mechanism.so", "incompatible plugin interface"),
+        ("no-plugin.so", "exports no Fantail plugin"),
+        ("text.so", "not a loadable library"),
+        ("writable.so", "chmod go-w"),
+        ("pinned.so", "the configuration pins"),
+        ("dangling.so", "can't be read"),
+        ("directory.so", "not a regular file"),
+    ];
+    // Only root can give files away.
+    if rustix::process::geteuid().is_root() {
+        chown(copy("foreign.so", 0o644), Some(12345), None).unwrap();
+        expected.push(("foreign.so", "belongs to user 12345"));
+    }
+    let pin = format!("plugin pinned {{\n  sha256 = {}\n}}\n", "0".repeat(64));
+    let host = Host::start(&dir, &(config(NOTEBOOK) + &pin));
+    send(&dir, &["a"]);
+    dir.wait_for_lines("notes", 1);
+    let ended = host.stop().expect_status(0);
+    for (file, reason) in &expected {
+        let line = ended.one_line_with(&format!("/plugins/{file} "));
+        assert!(line.contains(reason), "{line}");
+        assert!(line.len() < 700, "{line}");
+    }
+    assert_eq!(ended.lines_with("plugin refused: ").len(), expected.len());
+}
+
+#[test]
+fn a_link_to_a_plugin_is_that_plugin() {
+    let dir = Workdir::new();
+    let place = install(&dir, "notebook");
+    symlink(&place, dir.path("plugins/zz-again.so")).unwrap();
+    let host = Host::start(&dir, &config(NOTEBOOK));
+    send(&dir, &["a"]);
+    let ended = host.stop().expect_status(0);
+    assert_eq!(dir.lines("notes").len(), 1);
+    assert_eq!(ended.lines_with("plugin refused").len(), 0);
+}
+
+#[test]
+fn a_plugin_can_be_pinned() {
+    let dir = Workdir::new();
+    let place = install(&dir, "notebook");
+    let sum = Command::new("sha256sum").arg(&place).output().unwrap().stdout;
+    let digest = String::from_utf8(sum).unwrap()[..64].to_owned();
+    for name in ["notebook", "other-name"] {
+        fs::rename(&place, dir.path(&format!("plugins/{name}.so"))).unwrap();
+        let right = format!("plugin notebook {{\n  sha256 = {digest}\n}}\n");
+        let path = dir.config("fantail.conf", &(config(NOTEBOOK) + &right));
+        let done = fantail(["check".as_ref(), "-c".as_ref(), path.as_os_str()]);
+        assert_eq!(done.status, Some(0), "{}", done.stderr);
+        let wrong = right.replace(&digest, &"a".repeat(64));
+        let path = dir.config("fantail.conf", &(config(NOTEBOOK) + &wrong));
+        let done = fantail(["check".as_ref(), "-c".as_ref(), path.as_os_str()]);
+        assert_eq!(done.status, Some(78), "{}", done.stderr);
+        assert!(done.stderr.contains(&digest), "{}", done.stderr);
+        fs::rename(dir.path(&format!("plugins/{name}.so")), &place).unwrap();
+    }
+}
+
+#[test]
+fn replacing_a_loaded_plugin_harms_nothing() {
+    let dir = Workdir::new();
+    let place = install(&dir, "notebook");
+    let host = Host::start(&dir, &config(NOTEBOOK));
+    send(&dir, &["before"]);
+    dir.wait_for_lines("notes", 1);
+    // By rename, as it should be; then overwritten in place, as it should not.
+    install(&dir, "faulty-driver");
+    fs::rename(dir.path("plugins/faulty-driver.so"), &place).unwrap();
+    send(&dir, &["renamed"]);
+    dir.wait_for_lines("notes", 2);
+    fs::write(&place, vec![0; 1 << 20]).unwrap();
+    send(&dir, &["overwritten"]);
+    dir.wait_for_lines("notes", 3);
+    fs::remove_file(&place).unwrap();
+    send(&dir, &["removed"]);
+    let ended = host.stop().expect_status(0);
+    assert_eq!(ended.exporter("out").delivered, 4);
+    assert_eq!(dir.lines("notes").len(), 4);
+}
+
+#[test]
+fn plugins_are_listed_and_shown() {
+    let done = fantail(["plugins", "list"]);
+    assert_eq!(done.status, Some(0), "{}", done.stderr);
+    let bundled = ["drop", "file", "http-post", "json", "log", "none", "tab-text", "unix"];
+    for name in bundled {
+        let listed = done.text().lines().any(|line| line.split_whitespace().next() == Some(name));
+        assert!(listed, "{name} in\n{}", done.text());
+    }
+    let dir = Workdir::new();
+    install(&dir, "notebook");
+    let plugins = dir.path("plugins").display().to_string();
+    let done = fantail(["plugins", "list", "--plugin-dir", &plugins]);
+    let line = done.text().lines().find(|line| line.starts_with("notebook")).unwrap();
+    let words: Vec<_> = line.split_whitespace().collect();
+    assert_eq!(words[..3], ["notebook", "driver", "0.7.0"], "{line}");
+    assert!(line.ends_with("The plugin notebook, from outside"), "{line}");
+    assert!(!done.text().contains("http-post"), "{}", done.text());
+    let done = fantail(["plugins", "show", "notebook", "--plugin-dir", &plugins]);
+    assert_eq!(done.status, Some(0), "{}", done.stderr);
+    for text in
+        ["notebook_path", "required", "notebook_mark", "What stands before each note", "sha256"]
+    {
+        assert!(done.text().contains(text), "{text} in\n{}", done.text());
+    }
+    for name in bundled {
+        assert_eq!(fantail(["plugins", "show", name]).status, Some(0));
+    }
+    let unknown = fantail(["plugins", "show", "nosuch"]);
+    assert_eq!(unknown.status, Some(78));
+    assert!(unknown.stderr.contains("http-post"), "{}", unknown.stderr);
+    assert!(build_dir().join("libfantail_json.so").is_file());
+}
