@@ -55,7 +55,7 @@ impl Recording {
         }
     }
 
-    fn from_files(&self) {
+    fn replay_files(&self) {
         let dir = Workdir::new();
         let streams = data(self.name).join("streams");
         let input = format!(
@@ -71,7 +71,7 @@ impl Recording {
         self.compare(&dir);
     }
 
-    fn from_connections(&self) {
+    fn replay_connections(&self) {
         let dir = Workdir::new();
         let input = "input replay {\n  driver = stats-writer\n  path = $DIR/stats-writer\n}";
         let host = self.starting(&dir, input).start();
@@ -94,20 +94,20 @@ impl Recording {
 
 #[test]
 fn dovecot_2_3_from_files() {
-    DOVECOT_2_3.from_files();
+    DOVECOT_2_3.replay_files();
 }
 
 #[test]
 fn dovecot_2_4_from_files() {
-    DOVECOT_2_4.from_files();
+    DOVECOT_2_4.replay_files();
 }
 
 #[test]
 fn dovecot_2_3_from_connections() {
-    DOVECOT_2_3.from_connections();
+    DOVECOT_2_3.replay_connections();
 }
 
 #[test]
 fn dovecot_2_4_from_connections() {
-    DOVECOT_2_4.from_connections();
+    DOVECOT_2_4.replay_connections();
 }
