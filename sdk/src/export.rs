@@ -7,7 +7,11 @@
 #[macro_export]
 macro_rules! export_format {
     ($format:ty, $name:literal) => {
-        $crate::__export!($name, Some($crate::abi::format_table::<$format>()), None);
+        $crate::__export!(
+            $name,
+            ::core::option::Option::Some($crate::abi::format_table::<$format>()),
+            ::core::option::Option::None
+        );
     };
 }
 
@@ -18,7 +22,11 @@ macro_rules! export_format {
 #[macro_export]
 macro_rules! export_driver {
     ($driver:ty, $name:literal) => {
-        $crate::__export!($name, None, Some($crate::abi::driver_table::<$driver>()));
+        $crate::__export!(
+            $name,
+            ::core::option::Option::None,
+            ::core::option::Option::Some($crate::abi::driver_table::<$driver>())
+        );
     };
 }
 

@@ -25,11 +25,16 @@ pub(crate) fn install(host: HostTableRef, plugin: RStr<'static>) {
 }
 
 impl ::log::Log for HostLog {
-    fn enabled(&self, _: &::log::Metadata<'_>) -> bool {
-        self.host.get().is_some()
+    fn enabled(&self, metadata: &::log::Metadata<'_>) -> bool {
+        // Asked every time, for the host's level can change; nothing is written
+        // out for a line that the host does not want.
+        self.host.get().is_some_and(|(host, _)| metadata.level() as u32 <= host.log_level_max()())
     }
 
     fn log(&self, record: &::log::Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
         if let Some((host, plugin)) = self.host.get() {
             let text = record.args().to_string();
             host.log()(*plugin, record.level() as u32, RStr::from_str(&text));

@@ -16,7 +16,8 @@ impl Timestamp {
     /// The point `seconds` and `micros` after the epoch, or `None` when that
     /// lies outside the range.
     pub fn from_parts(seconds: i64, micros: i64) -> Option<Self> {
-        seconds.checked_mul(1_000_000)?.checked_add(micros).map(Timestamp)
+        let micros = i128::from(seconds) * 1_000_000 + i128::from(micros);
+        i64::try_from(micros).ok().map(Timestamp)
     }
 
     /// Microseconds since the epoch.
@@ -56,5 +57,8 @@ mod tests {
         assert_eq!((time.seconds(), time.subsec_micros()), (-1, 999_999));
         assert_eq!(Timestamp::from_parts(-1, 999_999), Some(time));
         assert_eq!(Timestamp::from_parts(i64::MAX, 0), None);
+        let first = Timestamp::from_micros(i64::MIN);
+        let parts = (first.seconds(), i64::from(first.subsec_micros()));
+        assert_eq!(Timestamp::from_parts(parts.0, parts.1), Some(first));
     }
 }

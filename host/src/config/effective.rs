@@ -204,7 +204,9 @@ fn exporter(config: &ExporterConfig, name: &str) -> Shown {
 fn plugin(text: &mut String, properties: Vec<Property<'_>>, settings: &Settings) {
     for property in properties {
         match settings.get(property.name) {
-            Some(value) if property.secret && property.default != Some(value) => {
+            Some(value)
+                if (property.secret && property.default != Some(value)) || has_password(value) =>
+            {
                 line(text, "  ", format_args!("# {} is set, and not shown", property.name));
             }
             Some(value) if !property.secret => {
@@ -213,6 +215,17 @@ fn plugin(text: &mut String, properties: Vec<Property<'_>>, settings: &Settings)
             Some(_) | None => line(text, "  ", format_args!("#{} =", property.name)),
         }
     }
+}
+
+/// Whether the value is a URL with a password in it.
+fn has_password(value: &serde_json::Value) -> bool {
+    let authority = value
+        .as_str()
+        .and_then(|text| text.split_once("://"))
+        .map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    authority
+        .and_then(|authority| authority.rsplit_once('@'))
+        .is_some_and(|(user, _)| user.contains(':'))
 }
 
 fn metric(config: &MetricConfig, name: &str) -> Shown {

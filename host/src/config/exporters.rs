@@ -50,10 +50,7 @@ pub(super) fn read(
     });
     let queue = queue(reader, section);
     let (Some(driver_schema), Some(format_schema)) = (driver_schema, format_schema) else {
-        // Nobody knows which settings there are, but slips are slips.
-        let host: Vec<&str> = BlockKind::Exporter.settings().map(|setting| setting.name).collect();
-        let is_far = |name: &str| value::nearest(name, host.iter().copied()).is_none();
-        reader.refuse_unknown(section, "", is_far, &[]);
+        settings_of_known(reader, section, [driver_schema, format_schema]);
         return None;
     };
     let driver_properties = properties(driver_schema);
@@ -94,6 +91,24 @@ pub(super) fn read(
         retry_min_pause: retry_min_pause.value,
         retry_max_pause: retry_max_pause.value,
     })
+}
+
+/// Checks what can be checked when a plugin is unknown: the settings of the one
+/// that is known, and slips. Other settings may be the unknown plugin's.
+fn settings_of_known(reader: &mut Reader<'_>, section: Section, schemas: [Option<&Value>; 2]) {
+    let known: Vec<Property<'_>> =
+        schemas.into_iter().flatten().flat_map(|schema| properties(schema)).collect();
+    plugin_settings(reader, section, &known);
+    let names: Vec<&str> = known.iter().map(|property| property.name).collect();
+    let host = BlockKind::Exporter.settings().map(|setting| setting.name);
+    let near: Vec<&str> = host.chain(names.iter().copied()).collect();
+    let may_be = |name: &str| {
+        known.iter().any(|property| property.is_called(name))
+            || LEGACY.contains(&name)
+            || matches!(name, TIME_FORMAT | "format_args")
+            || value::nearest(name, near.iter().copied()).is_none()
+    };
+    reader.refuse_unknown(section, "", may_be, &names);
 }
 
 fn queue(reader: &mut Reader<'_>, section: Section) -> Option<QueueKind> {

@@ -244,7 +244,10 @@ impl State {
             }
             if pending > 0 {
                 self.exporter.ledger.retried();
-                self.note_trouble(&answer, pending);
+                // A peer that takes some of it is slow, not absent.
+                if pending == count {
+                    self.note_trouble(&answer, pending);
+                }
                 let after = answer.retry_after_millis;
                 self.pause((after != u64::MAX).then(|| Duration::from_millis(after)));
             }

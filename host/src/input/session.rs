@@ -193,6 +193,10 @@ impl Session {
             return Fed::More;
         }
         self.lines += 1;
+        if self.is_blank(line) {
+            self.counts.received += 1;
+            return Fed::More;
+        }
         if self.decoder.is_none() && !self.detect(line) {
             return Fed::More;
         }
@@ -217,13 +221,16 @@ impl Session {
         }
     }
 
+    /// Whether there is nothing in the line, as between the lines of people and
+    /// scripts: no event, and no mistake either. (Dovecot's protocol has none.)
+    fn is_blank(&self, line: &[u8]) -> bool {
+        let of_lines = self.decoder.as_ref().map(Decoder::protocol) != Some(Protocol::StatsWriter);
+        of_lines && line.trim_ascii().is_empty()
+    }
+
     /// Finds out from the first line what the peer speaks; a line that shows
     /// nothing is rejected, and the next one is asked.
     fn detect(&mut self, line: &[u8]) -> bool {
-        if line.iter().all(u8::is_ascii_whitespace) {
-            self.counts.received += 1;
-            return false;
-        }
         let detected = Protocol::detect(line).filter(|protocol| match self.input.kind {
             InputKind::Any => true,
             InputKind::Lines(_) | InputKind::StatsWriter => *protocol != Protocol::StatsWriter,

@@ -292,7 +292,11 @@ fn describe(path: &Path, sha256: String, table: PluginTableRef) -> Result<Librar
 /// What plugins may call; made once.
 fn host_table() -> HostTableRef {
     static TABLE: std::sync::OnceLock<HostTableRef> = std::sync::OnceLock::new();
-    *TABLE.get_or_init(|| HostTable { log: log_for_plugin }.leak_into_prefix())
+    *TABLE.get_or_init(|| HostTable { log_level_max, log: log_for_plugin }.leak_into_prefix())
+}
+
+extern "C" fn log_level_max() -> u32 {
+    log::max_level() as u32
 }
 
 extern "C" fn log_for_plugin(plugin: RStr<'_>, level: u32, text: RStr<'_>) {

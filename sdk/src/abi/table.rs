@@ -67,6 +67,9 @@ pub struct RawSent {
 #[sabi(kind(Prefix(prefix_ref = HostTableRef)))]
 #[sabi(missing_field(option))]
 pub struct HostTable {
+    /// The most detailed level that the host's log takes now: 0 for none, else as
+    /// for `log`. Callable from any thread, and cheap.
+    pub log_level_max: extern "C" fn() -> u32,
     /// Writes a line to the host's log: the plugin's name, the level (1 error,
     /// 2 warning, 3 info, 4 debug, 5 trace) and the text. Callable from any thread.
     #[sabi(last_prefix_field)]

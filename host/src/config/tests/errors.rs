@@ -164,10 +164,28 @@ fn a_run_needs_an_input() {
 
 #[test]
 fn a_secret_is_never_shown() {
-    let text = "event_exporter a {\n driver = http-post\n http_post_url = http://x\n format = json\n http_client_proxy_password = hunter2\n}\n";
-    let config = load(text).config.unwrap();
-    assert_eq!(config.exporters[0].driver_settings["http_client_proxy_password"], "hunter2");
-    let printed = super::effective(&config, &super::plugins());
-    assert!(!printed.contains("hunter2"), "{printed}");
-    assert!(printed.contains("# http_client_proxy_password is set, and not shown"), "{printed}");
+    let check = |setting: &str, name: &str| {
+        let text = format!(
+            "event_exporter a {{\n driver = http-post\n http_post_url = http://x\n \
+             format = json\n {setting}\n}}\n"
+        );
+        let config = load(&text).config.unwrap();
+        let settings = &config.exporters[0].driver_settings;
+        assert!(settings[name].as_str().unwrap().contains("hunter2"), "{settings:?}");
+        let printed = super::effective(&config, &super::plugins());
+        assert!(!printed.contains("hunter2"), "{printed}");
+        assert!(printed.contains(&format!("# {name} is set, and not shown")), "{printed}");
+    };
+    check("http_client_proxy_password = hunter2", "http_client_proxy_password");
+    check("http_post_url = https://jane:hunter2@example.org/?a=1", "http_post_url");
+}
+
+#[test]
+fn an_unknown_plugin_hides_no_other_mistake() {
+    let text = "event_exporter a {\n driver = file\n flie_path = /x\n format = jsno\n batch_max_sise = 1\n}\n";
+    let loaded = load(text);
+    let found = messages(&loaded).join("\n");
+    for expected in ["unknown format `jsno`", "`flie_path`", "`batch_max_sise`", "no `file_path`"] {
+        assert!(found.contains(expected), "{expected}: {found}");
+    }
 }
