@@ -96,8 +96,7 @@ pub(super) fn read(
 /// Checks what can be checked when a plugin is unknown: the settings of the one
 /// that is known, and slips. Other settings may be the unknown plugin's.
 fn settings_of_known(reader: &mut Reader<'_>, section: Section, schemas: [Option<&Value>; 2]) {
-    let known: Vec<Property<'_>> =
-        schemas.into_iter().flatten().flat_map(|schema| properties(schema)).collect();
+    let known: Vec<Property<'_>> = schemas.into_iter().flatten().flat_map(properties).collect();
     plugin_settings(reader, section, &known);
     let names: Vec<&str> = known.iter().map(|property| property.name).collect();
     let host = BlockKind::Exporter.settings().map(|setting| setting.name);

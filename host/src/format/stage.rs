@@ -163,13 +163,18 @@ impl Stage {
     }
 
     /// Puts the open batch into the queue, if there is any payload in it. False
-    /// when the queue has no room and blocks: the batch stays open.
+    /// when the queue does not take it now: a full batch because there is no room
+    /// and the queue blocks, another one because others are waiting anyway. It
+    /// stays open then.
     pub fn close_batch(&mut self) -> bool {
         self.publish();
         if self.batch.is_empty() {
             return true;
         }
-        match self.plan.queue.push(std::mem::take(&mut self.batch)) {
+        let full = self.is_full();
+        let batch = std::mem::take(&mut self.batch);
+        let queue = &self.plan.queue;
+        match if full { queue.push(batch) } else { queue.push_early(batch) } {
             Pushed::Taken(empty) => {
                 self.batch = empty;
                 true

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fs::{self, File},
-    io::{self, Read},
+    io::{self, Read, Seek},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -20,6 +20,7 @@ use fantail_sdk::abi::{
     DriverTableRef, FormatTableRef, HostTable, HostTableRef, PluginTableRef, RStr,
 };
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
+use rustix::fs::OFlags;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -73,23 +74,29 @@ impl Library {
     /// When the file must not or can't be used; nothing of it has run then, unless
     /// the loader itself got that far.
     pub fn load(path: &Path, pin: Option<&str>, placement: Placement) -> Result<Self, Refusal> {
-        let content = read_trusted(path)?;
-        let sha256 = hex(&Sha256::digest(&content));
-        if let Some(pin) = pin
-            && !pin.eq_ignore_ascii_case(&sha256)
-        {
-            return Err(Refusal::WrongDigest(pin.to_owned(), sha256));
-        }
-        let header = load_once(path, &content, &sha256, placement)?;
+        let mut file = open_trusted(path)?;
+        let (sha256, header) = match placement {
+            Placement::InPlace => {
+                let sha256 =
+                    copy_hashed(&mut file, &mut io::sink()).map_err(Refusal::Unreadable)?;
+                compare_pin(pin, &sha256)?;
+                let header = load_once(&sha256, || open_library(path))?;
+                (sha256, header)
+            }
+            Placement::PrivateCopy => load_copy(&mut file, pin)?,
+        };
         let table = checked_table(header)?;
         table.start()(host_table(), table.name());
         describe(path, sha256, table)
     }
 }
 
-/// Reads a file that nobody but root and ourselves can have written.
-fn read_trusted(path: &Path) -> Result<Vec<u8>, Refusal> {
-    let file = File::open(path).map_err(Refusal::Unreadable)?;
+/// Opens a file that nobody but root and ourselves can have written.
+fn open_trusted(path: &Path) -> Result<File, Refusal> {
+    // A FIFO of that name must not keep us waiting for somebody to write.
+    let mut options = fs::OpenOptions::new();
+    options.read(true).custom_flags(OFlags::NONBLOCK.bits() as i32);
+    let file = options.open(path).map_err(Refusal::Unreadable)?;
     // The open file is asked, not the path: they could differ a moment later.
     let status = file.metadata().map_err(Refusal::Unreadable)?;
     if !status.is_file() {
@@ -104,51 +111,69 @@ fn read_trusted(path: &Path) -> Result<Vec<u8>, Refusal> {
     if status.mode() & foreign_writers != 0 {
         return Err(Refusal::WritableByOthers(status.mode() & 0o7777));
     }
-    let mut content = Vec::new();
-    file.take(SIZE_MAX).read_to_end(&mut content).map_err(Refusal::Unreadable)?;
-    Ok(content)
+    Ok(file)
 }
 
+/// Copies a file and returns the SHA-256 digest of what was copied.
+fn copy_hashed(file: &mut File, copy: &mut dyn io::Write) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut piece = vec![0; 64 << 10];
+    let mut rest = file.take(SIZE_MAX);
+    loop {
+        match rest.read(&mut piece)? {
+            0 => return Ok(hex(&hash.finalize())),
+            count => {
+                hash.update(&piece[..count]);
+                copy.write_all(&piece[..count])?;
+            }
+        }
+    }
+}
+
+fn compare_pin(pin: Option<&str>, sha256: &str) -> Result<(), Refusal> {
+    match pin {
+        Some(pin) if !pin.eq_ignore_ascii_case(sha256) => {
+            Err(Refusal::WrongDigest(pin.to_owned(), sha256.to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The library with this digest: the one that is loaded, or what `open` loads.
 fn load_once(
-    path: &Path,
-    content: &[u8],
     sha256: &str,
-    placement: Placement,
+    open: impl FnOnce() -> Result<&'static LibHeader, Refusal>,
 ) -> Result<&'static LibHeader, Refusal> {
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     let loaded = loaded.get_or_insert_with(HashMap::new);
     if let Some(header) = loaded.get(sha256) {
         return Ok(header);
     }
-    let header = match placement {
-        Placement::InPlace => open_library(path)?,
-        Placement::PrivateCopy => open_copy(content, sha256)?,
-    };
+    let header = open()?;
     loaded.insert(sha256.to_owned(), header);
     Ok(header)
 }
 
-/// Writes the library to a place of our own, loads that, and removes it.
-fn open_copy(content: &[u8], sha256: &str) -> Result<&'static LibHeader, Refusal> {
+/// Loads a copy in a place of our own, which is gone when this returns.
+fn load_copy(file: &mut File, pin: Option<&str>) -> Result<(String, &'static LibHeader), Refusal> {
     let mut first_refusal = None;
     for directory in private_places() {
-        let copied = write_copy(&directory, content, sha256);
-        let (place, copy) = match copied {
-            Ok(copied) => copied,
+        let (place, sha256) = match write_copy(&directory, file) {
+            Ok(written) => written,
             Err(error) => {
                 let reason = format!("no copy in {}: {error}", directory.display());
                 first_refusal.get_or_insert(Refusal::NotLoadable(reason));
                 continue;
             }
         };
-        let opened = open_library(&copy);
-        drop(place);
-        match opened {
+        compare_pin(pin, &sha256)?;
+        let copy = place.path().join(format!("{sha256}.so"));
+        match load_once(&sha256, || open_library(&copy)) {
             // A directory mounted `noexec` is no place for libraries: try the next.
             Err(Refusal::NotLoadable(reason)) if reason.contains("map segment") => {
                 first_refusal.get_or_insert(Refusal::NotLoadable(reason));
             }
-            done => return done,
+            done => return done.map(|header| (sha256, header)),
         }
     }
     Err(first_refusal.unwrap_or_else(|| Refusal::NotLoadable("no place for a copy".into())))
@@ -162,17 +187,17 @@ fn private_places() -> impl Iterator<Item = PathBuf> {
     named.chain([std::env::temp_dir(), PathBuf::from("/var/tmp")])
 }
 
-fn write_copy(
-    directory: &Path,
-    content: &[u8],
-    sha256: &str,
-) -> io::Result<(tempfile::TempDir, PathBuf)> {
+/// Copies the library into a new directory that only we can look into, under its
+/// digest as its name; returns both.
+fn write_copy(directory: &Path, file: &mut File) -> io::Result<(tempfile::TempDir, String)> {
+    file.rewind()?;
     let place = tempfile::Builder::new().prefix("fantail-plugin-").tempdir_in(directory)?;
-    let copy = place.path().join(format!("{sha256}.so"));
+    let unnamed = place.path().join("unnamed");
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true).mode(0o500);
-    io::Write::write_all(&mut options.open(&copy)?, content)?;
-    Ok((place, copy))
+    let sha256 = copy_hashed(file, &mut options.open(&unnamed)?)?;
+    fs::rename(&unnamed, place.path().join(format!("{sha256}.so")))?;
+    Ok((place, sha256))
 }
 
 fn open_library(path: &Path) -> Result<&'static LibHeader, Refusal> {

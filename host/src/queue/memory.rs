@@ -58,8 +58,9 @@ impl Queue {
 
     /// A queue of at most `bytes_max` bytes. (One batch always fits.)
     pub fn new(bytes_max: usize, when_full: QueueFull, ledger: Arc<ExporterLedger>) -> Self {
-        // The channel's own bound is behind the one of bytes: no more batches fit.
-        let capacity = (bytes_max / Self::BATCH_OVERHEAD).clamp(1, 1 << 16);
+        // Batches are small only while the exporter waits for them, so this many
+        // places are enough; they are memory, and a second bound.
+        let capacity = (bytes_max / (16 << 10)).clamp(16, 4096);
         let (sender, receiver) = bounded(capacity);
         let (spare_sender, spare) = bounded(16);
         Queue {
@@ -115,6 +116,19 @@ impl Queue {
                 }
             }
         }
+    }
+
+    /// Puts in a batch that is not full yet, unless others are waiting: the
+    /// exporter is busy with them, and this one may as well grow. Then it comes
+    /// back, and the wakers are called once the exporter takes another.
+    pub fn push_early(&self, batch: Batch) -> Pushed {
+        if !self.is_empty() {
+            self.room_wanted.store(true, Ordering::SeqCst);
+            if !self.is_empty() {
+                return Pushed::Full(batch);
+            }
+        }
+        self.push(batch)
     }
 
     fn try_push(&self, batch: Batch) -> Result<(), Batch> {
@@ -193,7 +207,7 @@ impl Queue {
 mod tests {
     use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-    use super::{Batch, Pushed, Queue, QueueFull};
+    use super::{Batch, Pushed, Queue, QueueFull, Wake};
     use crate::telemetry::ledger::ExporterLedger;
 
     fn batch(payload: &[u8]) -> Batch {
@@ -239,12 +253,31 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_that_is_not_full_waits_behind_others() {
+        let queue = Queue::new(1 << 20, QueueFull::DropNewest, Arc::default());
+        assert!(matches!(queue.push_early(batch(b"1")), Pushed::Taken(_)));
+        assert!(matches!(queue.push_early(batch(b"2")), Pushed::Full(_)));
+        let wake = Wake::new().unwrap();
+        queue.on_room(wake.clone());
+        assert!(!is_awake(&wake));
+        assert!(queue.take(Duration::ZERO).is_some());
+        assert!(is_awake(&wake));
+        assert!(matches!(queue.push_early(batch(b"2")), Pushed::Taken(_)));
+    }
+
+    fn is_awake(wake: &Wake) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(wake, PollFlags::IN)], Some(&now)).unwrap() == 1
+    }
+
+    #[test]
     fn one_batch_always_fits_and_order_is_kept() {
         let queue = Queue::new(1, QueueFull::Block, Arc::default());
         assert!(matches!(queue.push(batch(&[b'x'; 100_000])), Pushed::Taken(_)));
         assert!(matches!(queue.push(batch(b"y")), Pushed::Full(_)));
         let mut model = VecDeque::new();
-        let queue = Queue::new(1 << 20, QueueFull::Block, Arc::default());
+        let queue = Queue::new(16 << 20, QueueFull::Block, Arc::default());
         for number in 0_u32..500 {
             assert!(matches!(queue.push(batch(&number.to_le_bytes())), Pushed::Taken(_)));
             model.push_back(number.to_le_bytes());
