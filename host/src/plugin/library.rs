@@ -14,7 +14,7 @@ use abi_stable::{
     abi_stability::abi_checking::{AbiInstabilityErrors, check_layout_compatibility},
     library::{AbiHeaderRef, LibHeader, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL},
     prefix_type::PrefixTypeTrait,
-    type_layout::TypeLayout,
+    type_layout::{TLFieldOrFunction, TypeLayout},
 };
 use fantail_sdk::abi::{
     DriverTableRef, FormatTableRef, HostTable, HostTableRef, PluginTableRef, RStr,
@@ -265,12 +265,18 @@ fn compare_layouts(
         .or_else(|errors| check_layout_compatibility(theirs, ours).map_err(|_| errors))
 }
 
-/// The first thing that differs, in one line. (Written out whole, such an error
-/// has some 20,000 characters.)
+/// The innermost thing that differs, in one line. (Written out whole, such an
+/// error has some 20,000 characters.)
 fn first_difference(errors: &AbiInstabilityErrors) -> String {
-    let Some(first) = errors.errors.first() else { return "unknown".into() };
-    let place = first.stack_trace.last().map(|frame| format!("`{}`: ", frame.found));
-    let what = first.errs.first().map_or_else(String::new, |error| format!("{error:?}"));
+    let said = errors.errors.iter().filter(|error| !error.errs.is_empty());
+    let Some(innermost) = said.max_by_key(|error| error.stack_trace.len()) else {
+        return "its tables and views are not the same".into();
+    };
+    let place = innermost.stack_trace.last().map(|frame| match &frame.found {
+        TLFieldOrFunction::Field(field) => format!("`{}`: ", field.name()),
+        TLFieldOrFunction::Function(function) => format!("`{}`: ", function.name),
+    });
+    let what = innermost.errs.first().map_or_else(String::new, |error| format!("{error:?}"));
     one_line(&format!("{}{what}", place.unwrap_or_default()))
 }
 
