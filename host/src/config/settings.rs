@@ -128,7 +128,7 @@ pub struct Socket {
 /// How an input's events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputFormat {
-    /// json or tab-text, line by line.
+    /// As the first line of a connection or a file shows.
     Auto,
     /// One JSON object a line.
     Json,

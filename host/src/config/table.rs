@@ -112,7 +112,7 @@ pub const SETTINGS: &[Setting] = &[
     only(setting(Input, "mode", Mode, "0660", "The socket's file mode, in octal."), UNIX),
     only(setting(Input, "user", Text, "", "The socket's owner. Without it, the user that the program runs as."), UNIX),
     only(setting(Input, "group", Text, "", "The socket's group. Without it, the group that the program runs as."), UNIX),
-    only(setting(Input, "format", Choice(&["auto", "json", "tab-text", "stats-writer"]), "auto", "How events are written. `auto` tells json from tab-text line by line; `stats-writer` is for files."), LINES),
+    only(setting(Input, "format", Choice(&["auto", "json", "tab-text", "stats-writer"]), "auto", "How events are written. `auto` goes by the first line of each connection or file; `stats-writer` is for files."), LINES),
     setting(Input, "line_limit", Size(1 << 10, 1 << 30), "128 KiB", "Longer lines are skipped and counted."),
     only(setting(Input, "open_events_max", Number(1, 100_000_000), "10000", "How many events one connection may keep open for later ones to refer to."), &["stats-writer", "file"]),
 
