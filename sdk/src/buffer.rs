@@ -54,7 +54,7 @@ impl<'a> Buffer<'a> {
     /// Takes bytes away from the payload's end until `len` are left.
     #[inline]
     pub fn truncate(&mut self, len: usize) {
-        self.raw.truncate(self.start + len);
+        self.raw.truncate(self.start.saturating_add(len));
     }
 }
 

@@ -17,7 +17,7 @@ pub struct RawBuffer {
 
 /// Lends `bytes` to `use_it` as a [`RawBuffer`] and takes it back, also when
 /// `use_it` panics.
-pub fn lend_buffer<T>(bytes: &mut Vec<u8>, use_it: impl FnOnce(&mut RawBuffer) -> T) -> T {
+pub(crate) fn lend_buffer<T>(bytes: &mut Vec<u8>, use_it: impl FnOnce(&mut RawBuffer) -> T) -> T {
     struct Loan<'a> {
         raw: RawBuffer,
         owner: &'a mut Vec<u8>,
@@ -77,9 +77,15 @@ impl RawBuffer {
     }
 
     /// Makes room for at least `additional` more bytes.
+    ///
+    /// # Panics
+    ///
+    /// When no buffer can be that large; in the plugin, where it is caught.
     #[inline]
     pub fn reserve(&mut self, additional: usize) {
         if self.capacity - self.len < additional {
+            let wanted = self.len.checked_add(additional);
+            assert!(wanted.is_some_and(|wanted| isize::try_from(wanted).is_ok()), "too large");
             // SAFETY: `grow` is this file's function, from the side that lent the
             // buffer, and expects exactly the buffer it came with.
             unsafe { (self.grow)(self, additional) }
@@ -87,6 +93,10 @@ impl RawBuffer {
     }
 
     /// Appends `bytes`.
+    ///
+    /// # Panics
+    ///
+    /// As [`reserve`](Self::reserve).
     #[inline]
     pub fn extend(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len());
@@ -99,6 +109,10 @@ impl RawBuffer {
     }
 
     /// Appends one byte.
+    ///
+    /// # Panics
+    ///
+    /// As [`reserve`](Self::reserve).
     #[inline]
     pub fn push(&mut self, byte: u8) {
         self.reserve(1);
@@ -117,8 +131,7 @@ unsafe extern "C" fn grow(raw: &mut RawBuffer, additional: usize) {
     // SAFETY: by this function's contract the parts are those of a live `Vec`
     // of this library; `raw` is overwritten below before anybody reads it.
     let mut bytes = unsafe { raw.take_vec() };
-    // An allocation that can't be had ends the process, as everywhere in Rust;
-    // a capacity overflow would panic and must not leave an `extern "C"` function.
+    // An allocation that can't be had ends the process, as everywhere in Rust.
     if bytes.try_reserve(additional).is_err() {
         std::process::abort();
     }

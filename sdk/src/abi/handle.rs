@@ -71,6 +71,11 @@ impl FormatInstance {
             // SAFETY: as in `content_type`; `&mut self` makes it the only use.
             unsafe { self.table.format()(self.instance, event, raw) }
         });
+        if out.len() < start {
+            // No plugin of the SDK can do this: the payload before has lost its end.
+            out.resize(start, b'?');
+            return Err(FormatFailure::Panicked("took back what was not its own".into()));
+        }
         if status == format_status::DONE {
             return Ok(());
         }

@@ -21,7 +21,8 @@ mod shim;
 mod table;
 mod view;
 
-pub use buffer::{lend_buffer, RawBuffer};
+pub(crate) use buffer::lend_buffer;
+pub use buffer::RawBuffer;
 pub use handle::{DriverInstance, FormatFailure, FormatInstance};
 pub use shim::{driver_table, format_table, header, plugin_table, start, RootResult};
 pub use table::{

@@ -3,10 +3,7 @@
 //! Every one of them catches a panic inside the plugin: one that left an
 //! `extern "C"` function would end the host.
 
-use std::{
-    any::Any,
-    panic::{catch_unwind, AssertUnwindSafe},
-};
+use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use abi_stable::{
     library::{CheckTypeLayout, LibHeader},
@@ -86,7 +83,7 @@ pub fn driver_table<D: Driver>() -> DriverTableRef {
 }
 
 extern "C" fn schema<S: crate::Settings>() -> RString {
-    catch_unwind(settings::schema::<S>).unwrap_or_default().into()
+    caught(settings::schema::<S>).unwrap_or_default().into()
 }
 
 extern "C" fn open_format<F: Format>(
@@ -108,17 +105,16 @@ fn open<T, S: DeserializeOwned, C: DeserializeOwned>(
     context: RStr<'_>,
     make: impl FnOnce(S, &C) -> Result<T, PluginError>,
 ) -> RResult<Instance, RString> {
-    let made = catch_unwind(AssertUnwindSafe(|| {
+    let made = caught(|| {
         let settings = serde_json::from_str(settings.as_str())
             .map_err(|error| format!("the settings can't be read: {error}"))?;
         let context = serde_json::from_str(context.as_str())
             .map_err(|error| format!("the context can't be read: {error}"))?;
         make(settings, &context).map_err(|error| error.to_string())
-    }));
+    });
     match made {
         Ok(Ok(instance)) => ROk(Box::into_raw(Box::new(instance)).cast()),
-        Ok(Err(message)) => RErr(message.into()),
-        Err(panic) => RErr(panic_text(&*panic).into()),
+        Ok(Err(message)) | Err(message) => RErr(message.into()),
     }
 }
 
@@ -137,7 +133,7 @@ unsafe fn instance_mut<'a, T>(instance: Instance) -> &'a mut T {
 unsafe extern "C" fn content_type<F: Format>(instance: Instance) -> RString {
     // SAFETY: this function's contract.
     let format = unsafe { instance_mut::<F>(instance) };
-    catch_unwind(AssertUnwindSafe(|| RString::from(format.content_type())))
+    caught(|| RString::from(format.content_type()))
         .unwrap_or_else(|_| RString::from("application/octet-stream"))
 }
 
@@ -152,12 +148,11 @@ unsafe extern "C" fn format<F: Format>(
     // SAFETY: this function's contract.
     let format = unsafe { instance_mut::<F>(instance) };
     let start = out.len();
-    let done =
-        catch_unwind(AssertUnwindSafe(|| format.format(&Event::new(event), &mut Buffer::new(out))));
+    let done = caught(|| format.format(&Event::new(event), &mut Buffer::new(out)));
     let (status, message) = match done {
         Ok(Ok(())) => return format_status::DONE,
         Ok(Err(error)) => (format_status::FAILED, error.to_string()),
-        Err(panic) => (format_status::PANICKED, panic_text(&*panic)),
+        Err(message) => (format_status::PANICKED, message),
     };
     out.truncate(start);
     out.extend(message.as_bytes());
@@ -171,7 +166,7 @@ unsafe extern "C" fn send<D: Driver>(instance: Instance, raw: &mut RawBatch<'_>)
     // SAFETY: this function's contract.
     let driver = unsafe { instance_mut::<D>(instance) };
     let batch = Batch::new(raw);
-    let sent = catch_unwind(AssertUnwindSafe(|| driver.send(&batch)));
+    let sent = caught(|| driver.send(&batch));
     let given_up = batch.take_given_up();
     match &sent {
         Ok(Ok(())) => batch.rest_delivered(),
@@ -188,7 +183,7 @@ unsafe extern "C" fn send<D: Driver>(instance: Instance, raw: &mut RawBatch<'_>)
 unsafe extern "C" fn flush<D: Driver>(instance: Instance) -> RawSent {
     // SAFETY: this function's contract.
     let driver = unsafe { instance_mut::<D>(instance) };
-    outcome(catch_unwind(AssertUnwindSafe(|| driver.flush())))
+    outcome(caught(|| driver.flush()))
 }
 
 /// # Safety
@@ -197,7 +192,7 @@ unsafe extern "C" fn flush<D: Driver>(instance: Instance) -> RawSent {
 unsafe extern "C" fn reopen<D: Driver>(instance: Instance) -> RawSent {
     // SAFETY: this function's contract.
     let driver = unsafe { instance_mut::<D>(instance) };
-    outcome(catch_unwind(AssertUnwindSafe(|| driver.reopen())))
+    outcome(caught(|| driver.reopen()))
 }
 
 /// # Safety
@@ -208,10 +203,10 @@ unsafe extern "C" fn close<T>(instance: Instance) {
     let instance = unsafe { Box::from_raw(instance.cast::<T>()) };
     // A panic while the instance is dropped is caught like any other; the
     // panic hook has written it to the log.
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(instance)));
+    let _ = caught(|| drop(instance));
 }
 
-fn outcome(result: Result<Result<(), SendError>, Box<dyn Any + Send>>) -> RawSent {
+fn outcome(result: Result<Result<(), SendError>, String>) -> RawSent {
     match result {
         Ok(Ok(())) => RawSent::done(),
         Ok(Err(SendError::Retry { reason, after })) => {
@@ -222,16 +217,21 @@ fn outcome(result: Result<Result<(), SendError>, Box<dyn Any + Send>>) -> RawSen
             sent
         }
         Ok(Err(SendError::Stop { reason })) => RawSent::with_status(send_status::STOP, reason),
-        Err(panic) => RawSent::with_status(send_status::PANICKED, panic_text(&*panic)),
+        Err(message) => RawSent::with_status(send_status::PANICKED, message),
     }
 }
 
-/// What a panic said.
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let said = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message");
-    format!("panicked: {said}")
+/// Calls the author's code; a panic becomes its message.
+fn caught<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| {
+        let said = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("without a message");
+        let message = format!("panicked: {said}");
+        // Dropping what was thrown could throw again, and nobody would catch that.
+        std::mem::forget(panic);
+        message
+    })
 }
