@@ -12,6 +12,9 @@ pub enum Exit {
     NoMatch,
     /// 2: `filter` could not do its work. (Wrong arguments end in 2 as well.)
     FilterError,
+    /// 66, EX_NOINPUT: a `file` or `stdin` input could not be read to its end; what
+    /// could be read has been delivered.
+    NoInput,
     /// 71, EX_OSERR: the system refused something: a socket, a file, a thread.
     System,
     /// 75, EX_TEMPFAIL: the host stopped with events still queued after
@@ -27,6 +30,7 @@ impl From<Exit> for ExitCode {
             Exit::Success => 0,
             Exit::NoMatch => 1,
             Exit::FilterError => 2,
+            Exit::NoInput => 66,
             Exit::System => 71,
             Exit::EventsLost => 75,
             Exit::Config => 78,

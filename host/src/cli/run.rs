@@ -19,6 +19,17 @@ use crate::{
 
 /// Runs a host until it is told to stop or its inputs have ended.
 pub(super) fn run(paths: &[PathBuf]) -> Exit {
+    host_log::start(log::LevelFilter::Info);
+    // First of all: a signal that came while plugins are loaded would end the process.
+    let signals = match signals() {
+        Ok(signals) => signals,
+        Err(error) => {
+            log::error!("signals can't be received: {error}");
+            return Exit::System;
+        }
+    };
+    abort_on_panic();
+    raise_descriptor_limit();
     let loaded = load(paths, Placement::PrivateCopy, true);
     let Some(config) = loaded.config else { return Exit::Config };
     host_log::start(match config.log_level {
@@ -34,13 +45,6 @@ pub(super) fn run(paths: &[PathBuf]) -> Exit {
             return Exit::Config;
         }
     };
-    let signals = match signals() {
-        Ok(signals) => signals,
-        Err(error) => {
-            log::error!("signals can't be received: {error}");
-            return Exit::System;
-        }
-    };
     let observer = pipeline.observer();
     let ended = pipeline::run(pipeline, &signals, |addresses| {
         log::info!("fantail {} is ready", env!("CARGO_PKG_VERSION"));
@@ -51,6 +55,10 @@ pub(super) fn run(paths: &[PathBuf]) -> Exit {
             log_figures(&observer.figures());
             Exit::Success
         }
+        Ok(Ended::InputFailed) => {
+            log_figures(&observer.figures());
+            Exit::NoInput
+        }
         Ok(Ended::Lost(count)) => {
             log_figures(&observer.figures());
             log::error!("{count} payloads were lost: they could not be delivered in time");
@@ -60,6 +68,28 @@ pub(super) fn run(paths: &[PathBuf]) -> Exit {
             log::error!("{error}");
             Exit::System
         }
+    }
+}
+
+/// A panic in a thread of the host is a bug, and a host that goes on without that
+/// thread would lose events unseen: it ends instead, and says why. (Plugins' panics
+/// are caught in the plugins.)
+fn abort_on_panic() {
+    let show = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        show(panic);
+        std::process::abort();
+    }));
+}
+
+/// Allows as many descriptors as the system lets us have: each peer needs one, and
+/// a Dovecot process that is not accepted stands still.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        log::warn!("the limit of descriptors stays at {:?}: {error}", limit.current);
     }
 }
 

@@ -113,7 +113,7 @@ pub const SETTINGS: &[Setting] = &[
     only(setting(Input, "user", Text, "", "The socket's owner. Without it, the user that the program runs as."), UNIX),
     only(setting(Input, "group", Text, "", "The socket's group. Without it, the group that the program runs as."), UNIX),
     only(setting(Input, "format", Choice(&["auto", "json", "tab-text", "stats-writer"]), "auto", "How events are written. `auto` goes by the first line of each connection or file; `stats-writer` is for files."), LINES),
-    setting(Input, "line_limit", Size(1 << 10, 1 << 30), "128 KiB", "Longer lines are skipped and counted."),
+    setting(Input, "line_limit", Size(1 << 10, 16 << 20), "128 KiB", "Longer lines are skipped and counted."),
     only(setting(Input, "open_events_max", Number(1, 100_000_000), "10000", "How many events one connection may keep open for later ones to refer to."), &["stats-writer", "file"]),
 
     alias(setting(Exporter, "driver", Text, "log", "The driver plugin: where events go."), &["transport"]),
@@ -121,7 +121,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(Exporter, "queue", Choice(&["memory"]), "memory", "Where batches wait for the driver."),
     setting(Exporter, "queue_max_size", Size(1 << 10, 1 << 40), "32 MiB", "How much may wait."),
     setting(Exporter, "queue_full", Choice(&["block", "drop_newest", "drop_oldest"]), "block", "What happens to an event that finds the queue full: inputs wait, or it is dropped, or the oldest batch is."),
-    setting(Exporter, "batch_max_size", Size(1, 1 << 30), "64 KiB", "A batch of this size is handed to the driver at once."),
+    setting(Exporter, "batch_max_size", Size(1, 256 << 20), "64 KiB", "A batch of this size is handed to the driver at once."),
     setting(Exporter, "batch_max_events", Number(0, 1_000_000_000), "0", "A batch of so many events is handed to the driver at once. 0 is no limit."),
     setting(Exporter, "retry_min_pause", Duration, "100 ms", "The pause after a first failure. Each further failure doubles it."),
     setting(Exporter, "retry_max_pause", Duration, "30 s", "The longest pause between two attempts."),

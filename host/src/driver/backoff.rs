@@ -24,6 +24,8 @@ pub struct Backoff {
 impl Backoff {
     /// Pauses for one exporter; `seed` makes the jitter differ between them.
     pub fn new(pauses: Pauses, seed: u64) -> Self {
+        // Without any pause a peer that is gone would be asked without end.
+        let pauses = Pauses { min: pauses.min.max(Duration::from_millis(1)), ..pauses };
         Backoff { pauses, attempts: 0, random: seed | 1 }
     }
 

@@ -36,6 +36,9 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 /// by one, and then until the one that brings the driver down is dropped.
 const PANICS_MAX: u32 = 3;
 
+/// The longest pause that a peer can ask for.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
 /// How to make instances of an exporter's driver.
 #[derive(Clone)]
 pub struct DriverSource {
@@ -224,13 +227,17 @@ impl State {
     fn deliver(&mut self, mut batch: Batch) {
         self.batches += 1;
         let mut outcomes = Vec::new();
+        // Once the driver has panicked too often, the rest of the batch is sent
+        // payload by payload, to find the one that brings it down.
+        let mut alone = false;
         while !batch.is_empty() {
             if self.abandoned.load(Ordering::Relaxed) {
                 self.exporter.ledger.dropped(DropReason::Shutdown, batch.len() as u64);
                 break;
             }
             let id = self.batches;
-            let count = if self.panics < PANICS_MAX { batch.len() } else { 1 };
+            alone |= self.panics >= PANICS_MAX;
+            let count = if alone { 1 } else { batch.len() };
             let Some(driver) = self.instance() else { continue };
             outcomes.clear();
             outcomes.resize(count, outcome::PENDING);
@@ -245,11 +252,12 @@ impl State {
             if pending > 0 {
                 self.exporter.ledger.retried();
                 // A peer that takes some of it is slow, not absent.
-                if pending == count {
+                if pending == count || !answer.instance_is_usable() {
                     self.note_trouble(&answer, pending);
                 }
                 let after = answer.retry_after_millis;
-                self.pause((after != u64::MAX).then(|| Duration::from_millis(after)));
+                let after = (after != u64::MAX).then(|| Duration::from_millis(after));
+                self.pause(after.map(|after| after.min(RETRY_AFTER_MAX)));
             }
             if pending == 0 && count == batch.len() {
                 break;
@@ -289,6 +297,11 @@ impl State {
                 outcomes[0] = COUNTED;
             }
         }
+        // What a driver says besides is nothing that is known of a payload.
+        let known = [outcome::PENDING, outcome::DELIVERED, outcome::GIVEN_UP, COUNTED];
+        for outcome in outcomes.iter_mut().filter(|outcome| !known.contains(outcome)) {
+            *outcome = outcome::PENDING;
+        }
         let of = |wanted| outcomes.iter().filter(|&&outcome| outcome == wanted).count();
         let (delivered, given_up) = (of(outcome::DELIVERED), of(outcome::GIVEN_UP));
         ledger.delivered(delivered as u64);
@@ -325,7 +338,7 @@ impl State {
     }
 
     fn note_answer(&mut self, doing: &str, answer: &RawSent) {
-        if answer.status != send_status::DONE {
+        if answer.status != send_status::DONE && self.trouble.pass(Instant::now()).is_some() {
             log::warn!("exporter {}: {doing} failed: {}", self.exporter.name, answer.message);
         }
         if !answer.instance_is_usable() {

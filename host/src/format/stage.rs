@@ -14,16 +14,17 @@ use serde_json::Value;
 use crate::{
     driver::{Backoff, Pauses},
     queue::{Batch, Pushed, Queue},
-    telemetry::{
-        ledger::{DropReason, ExporterLedger},
-        log::RateLimit,
-    },
+    telemetry::{ledger::ExporterLedger, log::RateLimit},
 };
 
 /// How long a format that panicked is left alone: events that come meanwhile are
 /// dropped and counted.
 const PANIC_PAUSES: Pauses =
     Pauses { min: Duration::from_millis(100), max: Duration::from_secs(60) };
+
+/// How long a batch that is not full may wait behind others in a queue that is
+/// never empty.
+const HELD_MAX: Duration = Duration::from_millis(100);
 
 /// How to make instances of an exporter's format.
 #[derive(Clone)]
@@ -85,6 +86,8 @@ pub struct Stage {
     matched: u64,
     /// Events that were not written since then.
     failed: u64,
+    /// Since when the open batch has waited behind others in the queue.
+    held_since: Option<Instant>,
 }
 
 impl Stage {
@@ -102,6 +105,7 @@ impl Stage {
             batch: Batch::default(),
             matched: 0,
             failed: 0,
+            held_since: None,
         })
     }
 
@@ -171,16 +175,19 @@ impl Stage {
         if self.batch.is_empty() {
             return true;
         }
-        let full = self.is_full();
+        let due =
+            self.is_full() || self.held_since.is_some_and(|since| since.elapsed() >= HELD_MAX);
         let batch = std::mem::take(&mut self.batch);
         let queue = &self.plan.queue;
-        match if full { queue.push(batch) } else { queue.push_early(batch) } {
+        match if due { queue.push(batch) } else { queue.push_early(batch) } {
             Pushed::Taken(empty) => {
                 self.batch = empty;
+                self.held_since = None;
                 true
             }
             Pushed::Full(batch) => {
                 self.batch = batch;
+                self.held_since.get_or_insert_with(Instant::now);
                 false
             }
         }
@@ -188,19 +195,14 @@ impl Stage {
 
     /// Adds to the ledger what was counted here.
     pub fn publish(&mut self) {
-        self.plan.ledger.matched(std::mem::take(&mut self.matched));
-        self.plan.ledger.dropped(DropReason::Format, std::mem::take(&mut self.failed));
+        if self.matched > 0 {
+            self.plan.ledger.matched(self.matched, self.failed);
+            (self.matched, self.failed) = (0, 0);
+        }
     }
 
     /// Whether a payload is waiting in the open batch.
     pub fn has_open_batch(&self) -> bool {
         !self.batch.is_empty()
-    }
-
-    /// Counts the open batch as dropped because the host ends.
-    pub fn abandon(&mut self) {
-        self.publish();
-        self.plan.ledger.dropped(DropReason::Shutdown, self.batch.len() as u64);
-        self.batch.clear();
     }
 }

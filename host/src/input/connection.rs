@@ -35,7 +35,8 @@ pub(super) struct Connection {
     left_over: Vec<u8>,
     /// What the peer has not taken yet.
     outgoing: Vec<u8>,
-    blocked: bool,
+    /// The exporters it waits for; none if it does not wait.
+    blocked_by: Vec<usize>,
     ended: bool,
     /// What it is registered for with its worker's epoll; `None` if it is not.
     pub(super) interest: Option<EventFlags>,
@@ -49,15 +50,15 @@ impl Connection {
             session,
             left_over: Vec::new(),
             outgoing: greeting.to_vec(),
-            blocked: false,
+            blocked_by: Vec::new(),
             ended: false,
             interest: None,
         }
     }
 
-    /// Whether it waits for an exporter.
-    pub(super) fn is_blocked(&self) -> bool {
-        self.blocked
+    /// The exporters it waits for; none if it does not wait.
+    pub(super) fn blocked_by(&self) -> &[usize] {
+        &self.blocked_by
     }
 
     /// Reads once and feeds the session.
@@ -78,7 +79,7 @@ impl Connection {
     /// Goes on with what was left over when an exporter had no room.
     pub(super) fn resume(&mut self, buffer: &mut ReadBuffer, lane: &mut Lane) -> Wish {
         lane.tick();
-        self.blocked = false;
+        self.blocked_by.clear();
         // Nothing is read: the fill only moves what was left over.
         let _ = buffer.fill(&mut self.left_over, |_| Ok(0));
         self.feed(buffer, lane)
@@ -89,7 +90,7 @@ impl Connection {
         let wish = match fed {
             Fed::Close => Wish::Close,
             Fed::Blocked => {
-                self.blocked = true;
+                self.blocked_by.extend_from_slice(lane.blocked_by());
                 Wish::Wait
             }
             Fed::More if self.ended => {
@@ -118,7 +119,7 @@ impl Connection {
                 Err(_) => self.outgoing.clear(),
             }
         }
-        if self.blocked { Wish::Wait } else { Wish::Read }
+        if self.blocked_by.is_empty() { Wish::Read } else { Wish::Wait }
     }
 
     /// Lets nothing more come: what has arrived can still be read.

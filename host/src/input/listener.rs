@@ -7,8 +7,8 @@ use std::{
     os::{
         fd::{AsFd, OwnedFd},
         unix::{
-            fs::{FileTypeExt, MetadataExt, PermissionsExt},
-            net::{UnixListener, UnixStream},
+            fs::{FileTypeExt, MetadataExt},
+            net::UnixListener,
         },
     },
     path::{Path, PathBuf},
@@ -19,8 +19,12 @@ use std::{
 
 use rustix::{
     event::epoll::{self, CreateFlags, Event, EventData, EventFlags},
+    fs::Mode,
     io::Errno,
-    net::{SocketFlags, acceptfrom_with},
+    net::{
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, acceptfrom_with, connect,
+        socket_with,
+    },
 };
 
 use super::{
@@ -47,8 +51,9 @@ pub enum Endpoint {
 /// An open listening socket.
 #[derive(Debug)]
 pub enum Socket {
-    /// A UNIX socket, whose file is removed when this is dropped.
-    Unix(UnixListener, SocketFile),
+    /// A UNIX socket. Its file is removed when this is dropped, before it is closed:
+    /// a successor must not find it free and then lose its own.
+    Unix(SocketFile, UnixListener),
     /// A TCP socket.
     Tcp(TcpListener),
 }
@@ -57,7 +62,8 @@ pub enum Socket {
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
-    inode: u64,
+    /// Device and inode.
+    identity: (u64, u64),
 }
 
 /// An input with its socket.
@@ -86,15 +92,21 @@ impl Endpoint {
 
 fn open_unix(path: &Path, mode: u32, user: Option<u32>, group: Option<u32>) -> io::Result<Socket> {
     remove_stale(path)?;
-    let listener = UnixListener::bind(path)?;
+    // The mode is right from the first moment: nobody connects in between. (The
+    // umask is the process's; no other thread of the host makes files yet.)
+    let umask = rustix::process::umask(Mode::from_raw_mode(!mode & 0o777));
+    let listener = UnixListener::bind(path);
+    rustix::process::umask(umask);
+    let listener = listener?;
     rustix::net::listen(&listener, BACKLOG)?;
     listener.set_nonblocking(true)?;
-    let file = SocketFile { path: path.to_owned(), inode: fs::symlink_metadata(path)?.ino() };
+    let status = fs::symlink_metadata(path)?;
+    let file = SocketFile { path: path.to_owned(), identity: (status.dev(), status.ino()) };
     if user.is_some() || group.is_some() {
-        std::os::unix::fs::chown(path, user, group)?;
+        // Of the socket itself: a link that somebody put there is not followed.
+        std::os::unix::fs::lchown(path, user, group)?;
     }
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-    Ok(Socket::Unix(listener, file))
+    Ok(Socket::Unix(file, listener))
 }
 
 /// Removes a socket that nobody listens on any more. Anything else in its place
@@ -104,10 +116,15 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     if !status.file_type().is_socket() {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "exists and is no socket"));
     }
-    match UnixStream::connect(path) {
-        Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "somebody listens there already")),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        Err(error) => Err(error),
+    // Without waiting: somebody who listens and does not accept is somebody.
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let probe = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match connect(&probe, &SocketAddrUnix::new(path)?) {
+        Ok(()) | Err(Errno::AGAIN) => {
+            Err(io::Error::new(io::ErrorKind::AddrInUse, "somebody listens there already"))
+        }
+        Err(Errno::CONNREFUSED) => fs::remove_file(path),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -128,7 +145,7 @@ fn open_tcp(address: &str) -> io::Result<Socket> {
 impl Socket {
     fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
         match self {
-            Socket::Unix(listener, _) => listener.as_fd(),
+            Socket::Unix(_, listener) => listener.as_fd(),
             Socket::Tcp(listener) => listener.as_fd(),
         }
     }
@@ -136,7 +153,7 @@ impl Socket {
     /// The address that was really opened, for messages and for port 0.
     pub fn address(&self) -> String {
         match self {
-            Socket::Unix(_, file) => file.path.display().to_string(),
+            Socket::Unix(file, _) => file.path.display().to_string(),
             Socket::Tcp(listener) => {
                 listener.local_addr().map_or_else(|_| "?".into(), |address| address.to_string())
             }
@@ -166,7 +183,8 @@ impl Socket {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // A successor may have put its own socket there meanwhile.
-        if fs::symlink_metadata(&self.path).is_ok_and(|status| status.ino() == self.inode) {
+        let there = fs::symlink_metadata(&self.path);
+        if there.is_ok_and(|status| (status.dev(), status.ino()) == self.identity) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -219,7 +237,13 @@ fn listen(epoll: &OwnedFd, listeners: &[Listener], workers: &[WorkerHandle]) {
             }
         }
         for event in &ready {
-            let Some(listener) = listeners.get(event.data.u64() as usize) else { return };
+            let Some(listener) = listeners.get(event.data.u64() as usize) else {
+                // Told to stop. Who has connected before that is heard.
+                for listener in listeners {
+                    let _ = accept_all(listener, workers);
+                }
+                return;
+            };
             if let Err(error) = accept_all(listener, workers) {
                 if trouble.pass(Instant::now()).is_some() {
                     let name = &listener.input.name;

@@ -21,6 +21,8 @@ pub use worker::{Command, WorkerHandle, WorkerThread};
 /// What reading threads tell the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// An input that has an end has reached it: its place in the configuration.
-    Ended(usize),
+    /// An input that has an end has reached it, and all of it could be read.
+    Ended,
+    /// An input ended because something could not be read: the log says what.
+    Failed,
 }

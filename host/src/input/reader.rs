@@ -10,6 +10,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Instant,
 };
 
 use crossbeam_channel::Sender;
@@ -22,6 +23,7 @@ use super::{
     Fed, Notice, Session,
     buffer::ReadBuffer,
     session::{End, Input},
+    worker::LAST_READS,
 };
 use crate::{pipeline::Lane, queue::Wake};
 
@@ -43,13 +45,12 @@ pub struct Reader {
 
 impl Reader {
     /// Starts to read. When the end is reached and everything is in the queues,
-    /// `notices` hears of it, with `place`.
+    /// `notices` hears of it.
     ///
     /// # Errors
     ///
     /// When the system has no descriptor or thread left.
     pub fn start(
-        place: usize,
         input: Arc<Input>,
         source: Source,
         lane: Lane,
@@ -64,11 +65,13 @@ impl Reader {
             left_over: Vec::new(),
             wake: wake.clone(),
             stop: Arc::clone(&stop),
+            drain_until: None,
+            failed: false,
         };
         let run = move || {
-            state.run(source);
+            let notice = if state.run(source) { Notice::Ended } else { Notice::Failed };
             // The pipeline may be ending for another reason and not listen any more.
-            let _ = notices.send(Notice::Ended(place));
+            let _ = notices.send(notice);
         };
         let thread = thread::Builder::new().name(format!("input {}", input.name)).spawn(run)?;
         Ok(Reader { stop, wake, thread })
@@ -98,16 +101,19 @@ struct State {
     left_over: Vec<u8>,
     wake: Wake,
     stop: Arc<AtomicBool>,
+    /// Until when a reader that is to end goes on with what has arrived.
+    drain_until: Option<Instant>,
+    /// Something could not be read.
+    failed: bool,
 }
 
 impl State {
-    fn run(mut self, source: Source) {
+    /// Reads everything; whether all of it could be read.
+    fn run(mut self, source: Source) -> bool {
         match source {
             Source::Stdin => match io::stdin().as_fd().try_clone_to_owned() {
-                Ok(stdin) => self.read(&stdin, "standard input"),
-                Err(error) => {
-                    log::error!("input {}: standard input: {error}", self.input.name);
-                }
+                Ok(stdin) => self.read(&stdin, "standard input", true),
+                Err(error) => self.fail("standard input", &error),
             },
             Source::Files(paths) => {
                 for path in paths {
@@ -116,8 +122,8 @@ impl State {
                     }
                     let shown = path.display().to_string();
                     match File::open(&path) {
-                        Ok(file) => self.read(&file.into(), &shown),
-                        Err(error) => log::error!("input {}: {shown}: {error}", self.input.name),
+                        Ok(file) => self.read(&file.into(), &shown, false),
+                        Err(error) => self.fail(&shown, &error),
                     }
                 }
             }
@@ -125,16 +131,24 @@ impl State {
         while !self.lane.flush() {
             self.wait_for_room();
         }
+        !self.failed
+    }
+
+    fn fail(&mut self, name: &str, error: &io::Error) {
+        log::error!("input {}: {name}: {error}", self.input.name);
+        self.failed = true;
     }
 
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
 
-    fn read(&mut self, file: &OwnedFd, name: &str) {
+    /// Reads to the end. Of a `pipe`, what has arrived is read even when the reader
+    /// is to end: its writer counts it as delivered.
+    fn read(&mut self, file: &OwnedFd, name: &str, pipe: bool) {
         let mut session = Session::new(Arc::clone(&self.input), name.to_owned());
         self.left_over.clear();
-        while self.wait_for_bytes(file) {
+        while self.wait_for_bytes(file, pipe) {
             let read = self.buffer.fill(&mut self.left_over, |room| {
                 loop {
                     match rustix::io::read(file, &mut *room) {
@@ -147,11 +161,13 @@ impl State {
                 Ok(brought) => brought == 0,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
                 Err(error) => {
-                    log::error!("input {}: {name}: {error}", self.input.name);
+                    self.fail(name, &error);
                     true
                 }
             };
-            self.feed(&mut session);
+            if !self.feed(&mut session) {
+                return;
+            }
             if ended {
                 self.lane.tick();
                 session.end(&self.left_over, End::OfFile, &mut self.lane);
@@ -161,8 +177,9 @@ impl State {
         }
     }
 
-    /// Feeds everything that was read, however long the exporters take.
-    fn feed(&mut self, session: &mut Session) {
+    /// Feeds everything that was read, however long the exporters take. False
+    /// when the rest is not worth reading: a recording of another protocol.
+    fn feed(&mut self, session: &mut Session) -> bool {
         let mut consumed = 0;
         loop {
             self.lane.tick();
@@ -171,36 +188,37 @@ impl State {
             self.lane.publish();
             match fed {
                 Fed::More => break,
-                // A recording of another protocol version is passed over whole.
-                Fed::Close => {
-                    consumed = self.buffer.bytes().len();
-                    break;
-                }
+                Fed::Close => return false,
                 Fed::Blocked => {
-                    while !self.lane.unblock() {
+                    let blocked_by = self.lane.blocked_by().to_vec();
+                    while !self.lane.has_room(&blocked_by) {
                         self.wait_for_room();
+                        self.lane.unblock();
                     }
                 }
             }
         }
         self.buffer.keep(consumed, &mut self.left_over);
+        true
     }
 
     /// Waits until something can be read; false when the reader is to end. Before
     /// it waits, every open batch is closed.
-    fn wait_for_bytes(&mut self, file: &OwnedFd) -> bool {
+    fn wait_for_bytes(&mut self, file: &OwnedFd, pipe: bool) -> bool {
         while !self.stopped() {
-            match self.poll(Some(file), Some(0)) {
-                true => return true,
-                false if self.lane.flush() => {
-                    if self.poll(Some(file), None) {
-                        return true;
-                    }
-                }
-                false => self.wait_for_room(),
+            if self.poll(Some(file), Some(0)) {
+                return true;
+            }
+            if !self.lane.flush() {
+                self.wait_for_room();
+            } else if !self.stopped() && self.poll(Some(file), None) {
+                // Looked once more at the stop: the poll without patience may have
+                // taken the wake-up that came with it.
+                return true;
             }
         }
-        false
+        let until = *self.drain_until.get_or_insert_with(|| Instant::now() + LAST_READS);
+        pipe && Instant::now() < until && self.poll(Some(file), Some(0))
     }
 
     fn wait_for_room(&self) {

@@ -86,6 +86,8 @@ pub struct Session {
     decoder: Option<Decoder>,
     /// The rest of a line that was too long is passed over.
     skipping: bool,
+    /// How much of what was not consumed is known to have no LF in it.
+    scanned: usize,
     lines: u64,
     counts: InputCounts,
 }
@@ -119,7 +121,15 @@ impl Session {
             InputKind::Any => None,
         };
         let decoder = protocol.map(|protocol| Decoder::new(protocol, input.open_limits));
-        Session { input, peer, decoder, skipping: false, lines: 0, counts: InputCounts::default() }
+        Session {
+            input,
+            peer,
+            decoder,
+            skipping: false,
+            scanned: 0,
+            lines: 0,
+            counts: InputCounts::default(),
+        }
     }
 
     /// Reads the whole lines in `bytes`; returns how many bytes it is done with,
@@ -129,10 +139,14 @@ impl Session {
         let mut fed = Fed::More;
         while fed == Fed::More {
             let rest = &bytes[consumed..];
-            let Some(end) = memchr(b'\n', rest) else {
-                consumed += self.incomplete(rest);
+            let scanned = std::mem::take(&mut self.scanned).min(rest.len());
+            let Some(end) = memchr(b'\n', &rest[scanned..]) else {
+                let done_with = self.incomplete(rest);
+                self.scanned = rest.len() - done_with;
+                consumed += done_with;
                 break;
             };
+            let end = scanned + end;
             consumed += end + 1;
             if !std::mem::take(&mut self.skipping) {
                 fed = self.line(&rest[..end], lane);
@@ -206,7 +220,7 @@ impl Session {
                 self.counts.received += 1;
                 self.counts.events += 1;
                 lane.event(&event);
-                if lane.is_blocked() { Fed::Blocked } else { Fed::More }
+                if lane.blocked_by().is_empty() { Fed::More } else { Fed::Blocked }
             }
             Ok(Decoded::Context) => {
                 self.counts.received += 1;

@@ -1,6 +1,7 @@
 //! A worker thread: many connections, one lane, one wait for all of them.
 
 use std::{
+    collections::VecDeque,
     io,
     sync::{
         Arc,
@@ -56,8 +57,8 @@ pub struct WorkerThread {
 /// The token of the worker's own wake-up among the connections' ones.
 const WAKE_TOKEN: u64 = u64::MAX;
 
-/// How long a worker that ends goes on reading from peers that never stop.
-const LAST_READS: Duration = Duration::from_secs(2);
+/// How long a thread that is to end goes on reading from peers that never stop.
+pub(super) const LAST_READS: Duration = Duration::from_secs(2);
 
 impl WorkerHandle {
     /// Tells the worker something.
@@ -101,6 +102,7 @@ impl WorkerThread {
             count: Arc::clone(&connections),
             lane,
             buffer: ReadBuffer::new(),
+            waiting: VecDeque::new(),
             finish_by: None,
         };
         let name = format!("worker {number}");
@@ -122,6 +124,8 @@ struct Worker {
     count: Arc<AtomicUsize>,
     lane: Lane,
     buffer: ReadBuffer,
+    /// The connections that wait for room, in the order in which they began to.
+    waiting: VecDeque<usize>,
     /// Set once the worker is to end.
     finish_by: Option<Instant>,
 }
@@ -138,6 +142,9 @@ impl Worker {
                 (false, None) => None,
             };
             self.wait(&mut ready, patience.as_ref());
+            if self.finish_by.is_some_and(|finish_by| Instant::now() >= finish_by) {
+                self.close_all_but_waiting();
+            }
             if ready.is_empty() && self.idle(&mut ready) {
                 return;
             }
@@ -159,12 +166,11 @@ impl Worker {
     /// comes, or for room in a queue. True when the worker has ended.
     fn idle(&mut self, ready: &mut Vec<Event>) -> bool {
         let flushed = self.lane.flush();
-        if let Some(finish_by) = self.finish_by {
-            let nothing_left = self.connections.is_empty() || Instant::now() >= finish_by;
-            let blocked = self.connections.iter().any(|(_, connection)| connection.is_blocked());
-            if flushed && !blocked && nothing_left {
-                return true;
-            }
+        if flushed && self.finish_by.is_some() && self.connections.is_empty() {
+            return true;
+        }
+        if !self.waiting.is_empty() {
+            self.resume_waiting();
         }
         if !flushed {
             let patience = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -181,7 +187,7 @@ impl Worker {
         let key = token as usize;
         let flags = event.flags;
         let Some(connection) = self.connections.get_mut(key) else { return };
-        if connection.is_blocked() {
+        if !connection.blocked_by().is_empty() {
             return;
         }
         let mut wish = Wish::Read;
@@ -203,7 +209,10 @@ impl Worker {
             Wish::ReadAndWrite => Some(EventFlags::IN | EventFlags::OUT),
             // Not registered at all: a peer that hangs up would be reported
             // over and over whatever is asked for.
-            Wish::Wait => None,
+            Wish::Wait => {
+                self.waiting.push_back(key);
+                None
+            }
             Wish::Close => return self.close(key),
         };
         if interest == connection.interest {
@@ -237,13 +246,32 @@ impl Worker {
                 Command::Finish => self.finish(),
             }
         }
+        self.resume_waiting();
+    }
+
+    /// Goes on with the connections whose exporters have room again. The others
+    /// keep their turn: each is fed one event when there is room, not at every
+    /// wake-up.
+    fn resume_waiting(&mut self) {
         self.lane.unblock();
-        let blocked = self.connections.iter().filter(|(_, connection)| connection.is_blocked());
-        let blocked: Vec<usize> = blocked.map(|(key, _)| key).collect();
-        for key in blocked {
-            let wish = self.connections[key].resume(&mut self.buffer, &mut self.lane);
-            self.grant(key, wish);
+        for _ in 0..self.waiting.len() {
+            let Some(key) = self.waiting.pop_front() else { return };
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            if self.lane.has_room(connection.blocked_by()) {
+                let wish = connection.resume(&mut self.buffer, &mut self.lane);
+                self.grant(key, wish);
+            } else {
+                self.waiting.push_back(key);
+            }
         }
+    }
+
+    /// The time for last reads is over. What waits for an exporter has been
+    /// accepted and goes on waiting.
+    fn close_all_but_waiting(&mut self) {
+        let idle = self.connections.iter().filter(|(_, one)| one.blocked_by().is_empty());
+        let idle: Vec<usize> = idle.map(|(key, _)| key).collect();
+        idle.into_iter().for_each(|key| self.close(key));
     }
 
     fn adopt(&mut self, socket: OwnedFd, session: Session, greeting: &[u8]) {

@@ -220,17 +220,21 @@ fn build_exporter(
         FullSetting::DropNewest => QueueFull::DropNewest,
         FullSetting::DropOldest => QueueFull::DropOldest,
     };
-    let queue = Arc::new(Queue::new(size(config.queue_max_size), when_full, Arc::clone(&ledger)));
+    let limits = BatchLimits {
+        bytes: size(config.batch_max_size),
+        events: match config.batch_max_events {
+            0 => usize::MAX,
+            events => size(events),
+        },
+    };
+    // A batch that is full because of its events may be of any size.
+    let batch_bytes = if limits.events == usize::MAX { limits.bytes } else { 0 };
+    let queue_bytes = size(config.queue_max_size);
+    let queue = Arc::new(Queue::new(queue_bytes, batch_bytes, when_full, Arc::clone(&ledger)));
     let stage = StagePlan {
         exporter: name.clone(),
         source,
-        limits: BatchLimits {
-            bytes: size(config.batch_max_size),
-            events: match config.batch_max_events {
-                0 => usize::MAX,
-                events => size(events),
-            },
-        },
+        limits,
         queue: Arc::clone(&queue),
         ledger: Arc::clone(&ledger),
         trouble: Arc::new(RateLimit::new(TROUBLE_INTERVAL)),

@@ -30,8 +30,9 @@ pub struct Lane {
     flattener: Flattener,
     hostname: Arc<[u8]>,
     now: Timestamp,
-    /// An event since the last tick met a full stage whose queue blocks.
-    blocked: bool,
+    /// The stages, by their places, that an event since the last tick met full and
+    /// whose queues block.
+    blocked_by: Vec<usize>,
 }
 
 impl Lane {
@@ -51,7 +52,7 @@ impl Lane {
             flattener: Flattener::default(),
             hostname: Arc::clone(&plan.hostname),
             now: Timestamp::now(),
-            blocked: false,
+            blocked_by: Vec::new(),
         })
     }
 
@@ -59,26 +60,32 @@ impl Lane {
     /// it are exported "now".
     pub fn tick(&mut self) {
         self.now = Timestamp::now();
-        self.blocked = false;
+        self.blocked_by.clear();
     }
 
     /// Routes an event: counts it, formats it for every exporter that wants it.
     #[inline]
     pub fn event(&mut self, event: &Event<'_>) {
-        let Lane { router, stages, flattener, hostname, now, blocked } = self;
+        let Lane { router, stages, flattener, hostname, now, blocked_by } = self;
         router.route(event, |route, exporter| {
             let stage = &mut stages[exporter];
             flattener.with_raw(event, &route.export, hostname, *now, |raw| stage.format(raw));
             if stage.is_full() && !stage.close_batch() {
-                *blocked = true;
+                blocked_by.push(exporter);
             }
         });
     }
 
-    /// Whether an event since the last [`tick`](Self::tick) went to an exporter
-    /// that has no room: whoever brought it should stop. Its payload is kept.
-    pub fn is_blocked(&self) -> bool {
-        self.blocked
+    /// The exporters that have no room and that an event since the last
+    /// [`tick`](Self::tick) went to: whoever brought it should stop until
+    /// [`has_room`](Self::has_room) for all of them. Its payloads are kept.
+    pub fn blocked_by(&self) -> &[usize] {
+        &self.blocked_by
+    }
+
+    /// Whether none of these exporters is full here.
+    pub fn has_room(&self, exporters: &[usize]) -> bool {
+        exporters.iter().all(|&exporter| !self.stages[exporter].is_full())
     }
 
     /// Closes every open batch, because there is nothing left to read. False when
@@ -92,13 +99,11 @@ impl Lane {
         flushed
     }
 
-    /// Tries the full stages again; true when none is left.
-    pub fn unblock(&mut self) -> bool {
-        let mut free = true;
+    /// Tries the full stages again.
+    pub fn unblock(&mut self) {
         for stage in self.stages.iter_mut().filter(|stage| stage.is_full()) {
-            free &= stage.close_batch();
+            stage.close_batch();
         }
-        free
     }
 
     /// Whether any batch is open.
@@ -109,12 +114,6 @@ impl Lane {
     /// Adds to the ledgers what was counted here; called once for every read.
     pub fn publish(&mut self) {
         self.stages.iter_mut().for_each(Stage::publish);
-        self.router.publish();
-    }
-
-    /// Counts what is in the open batches as dropped because the host ends.
-    pub fn abandon(&mut self) {
-        self.stages.iter_mut().for_each(Stage::abandon);
         self.router.publish();
     }
 }

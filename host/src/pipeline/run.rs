@@ -49,6 +49,8 @@ pub enum Ended {
     /// This many payloads were still queued at the end and are lost; they are
     /// counted as dropped.
     Lost(u64),
+    /// Nothing was lost, but an input could not be read, or not to its end.
+    InputFailed,
 }
 
 /// The threads of a running host.
@@ -58,6 +60,8 @@ struct Running {
     readers: Vec<Reader>,
     listener: Option<ListenerThread>,
     notices: Receiver<Notice>,
+    /// An input could not be read.
+    input_failed: bool,
     /// How many inputs end by themselves; all of them or the host runs until told.
     endless: bool,
 }
@@ -88,7 +92,7 @@ impl Running {
         let mut listeners = Vec::new();
         let mut sources = Vec::new();
         let mut addresses = Vec::new();
-        for (place, (input, entrance)) in pipeline.inputs.into_iter().enumerate() {
+        for (input, entrance) in pipeline.inputs {
             match entrance {
                 Entrance::Listen(endpoint) => {
                     let socket = endpoint.open().map_err(|error| {
@@ -99,7 +103,7 @@ impl Running {
                     let greeting = if greets { Arc::clone(&greeting) } else { Arc::default() };
                     listeners.push(Listener { socket, input, greeting });
                 }
-                Entrance::Read(source) => sources.push((place, input, source)),
+                Entrance::Read(source) => sources.push((input, source)),
             }
         }
         let queues: Vec<Arc<Queue>> =
@@ -134,12 +138,21 @@ impl Running {
         };
         let (notice, notices): (Sender<Notice>, _) = unbounded();
         let mut readers = Vec::new();
-        for (place, input, source) in sources {
-            let reader = Reader::start(place, input, source, open_lane()?, notice.clone())?;
+        for (input, source) in sources {
+            let reader = Reader::start(input, source, open_lane()?, notice.clone())?;
             wake_on_room(reader.wake());
             readers.push(reader);
         }
-        Ok((Running { exporters, workers, readers, listener, notices, endless }, addresses))
+        let running = Running {
+            exporters,
+            workers,
+            readers,
+            listener,
+            notices,
+            input_failed: false,
+            endless,
+        };
+        Ok((running, addresses))
     }
 
     /// Waits until the host is told to stop (true), or all inputs have ended (false).
@@ -155,9 +168,15 @@ impl Running {
                     Ok(Signal::Stop) | Err(_) => return true,
                 },
                 recv(self.notices) -> notice => match notice {
-                    Ok(Notice::Ended(_)) => left -= 1,
+                    Ok(notice) => {
+                        left -= 1;
+                        self.input_failed |= notice == Notice::Failed;
+                    }
                     // Every reader has ended and none will say so again.
-                    Err(_) => self.notices = crossbeam_channel::never(),
+                    Err(_) => {
+                        left = 0;
+                        self.notices = crossbeam_channel::never();
+                    }
                 },
             }
         }
@@ -191,7 +210,7 @@ impl Running {
                 self.tell_exporters(Control::Finish);
             }
             if finishing && self.exporters.iter().all(ExporterThread::is_finished) {
-                return Ended::of(self.lost());
+                return self.ended();
             }
             match signals.try_recv() {
                 Ok(Signal::Reopen) => self.tell_exporters(Control::Reopen),
@@ -219,25 +238,22 @@ impl Running {
         while Instant::now() < until && !self.exporters.iter().all(ExporterThread::is_finished) {
             thread::sleep(STOP_TICK);
         }
-        // What is with a driver that does not come back, or in a batch that
-        // never got into a queue, is lost as well.
-        for exporter in &self.exporters {
-            let stuck = exporter.ledger.queued();
-            exporter.ledger.dropped(DropReason::Shutdown, stuck);
-        }
-        Ended::of(self.lost())
+        self.ended()
     }
 
-    fn lost(&self) -> u64 {
+    /// The last word: whatever is queued now (in a batch that never got into a
+    /// queue, with a driver that does not come back) is lost.
+    fn ended(&self) -> Ended {
         let shutdown = DropReason::Shutdown.name();
-        let figures = self.exporters.iter().map(|exporter| exporter.ledger.figures());
-        figures.map(|figures| figures.dropped.get(shutdown).copied().unwrap_or(0)).sum()
-    }
-}
-
-impl Ended {
-    fn of(lost: u64) -> Self {
-        if lost == 0 { Ended::Clean } else { Ended::Lost(lost) }
+        let lost = self.exporters.iter().map(|exporter| {
+            exporter.ledger.settle();
+            exporter.ledger.figures().dropped.get(shutdown).copied().unwrap_or(0)
+        });
+        match lost.sum() {
+            0 if self.input_failed => Ended::InputFailed,
+            0 => Ended::Clean,
+            lost => Ended::Lost(lost),
+        }
     }
 }
 

@@ -41,13 +41,13 @@ impl fmt::Display for Refusal {
             Refusal::Unreadable(error) => write!(f, "can't be read: {error}"),
             Refusal::ForeignOwner(owner) => write!(
                 f,
-                "belongs to user {owner}; a plugin must belong to root or to the user that runs \
-                 the host"
+                "belongs to user {owner}; plugins and their directories must belong to root or to \
+                 the user that runs the host"
             ),
             Refusal::WritableByOthers(mode) => write!(
                 f,
-                "may be written by others (mode {mode:04o}); a plugin must be writable by its \
-                 owner only: chmod go-w"
+                "may be written by others (mode {mode:04o}); plugins and their directories must be \
+                 writable by their owner only: chmod go-w"
             ),
             Refusal::NotAFile => f.write_str("is not a regular file"),
             Refusal::WrongDigest(expected, found) => {

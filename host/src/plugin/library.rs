@@ -4,7 +4,10 @@ use std::{
     collections::HashMap,
     fs::{self, File},
     io::{self, Read, Seek},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -64,7 +67,7 @@ pub struct Library {
 }
 
 /// The libraries loaded so far, by digest: the same file is never loaded twice.
-static LOADED: Mutex<Option<HashMap<String, &'static LibHeader>>> = Mutex::new(None);
+static LOADED: Mutex<Option<HashMap<String, PluginTableRef>>> = Mutex::new(None);
 
 impl Library {
     /// Checks and loads the plugin in `path`, whose digest must be `pin` if there is one.
@@ -75,18 +78,20 @@ impl Library {
     /// the loader itself got that far.
     pub fn load(path: &Path, pin: Option<&str>, placement: Placement) -> Result<Self, Refusal> {
         let mut file = open_trusted(path)?;
-        let (sha256, header) = match placement {
+        let (sha256, table) = match placement {
             Placement::InPlace => {
                 let sha256 =
                     copy_hashed(&mut file, &mut io::sink()).map_err(Refusal::Unreadable)?;
                 compare_pin(pin, &sha256)?;
-                let header = load_once(&sha256, || open_library(path))?;
-                (sha256, header)
+                // What was checked is what is loaded, whatever has its name now.
+                let checked = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+                let table = load_once(&sha256, || open_library(&checked))?;
+                // The loader knows libraries by name: the number must not be used again.
+                std::mem::forget(file);
+                (sha256, table)
             }
             Placement::PrivateCopy => load_copy(&mut file, pin)?,
         };
-        let table = checked_table(header)?;
-        table.start()(host_table(), table.name());
         describe(path, sha256, table)
     }
 }
@@ -102,16 +107,25 @@ fn open_trusted(path: &Path) -> Result<File, Refusal> {
     if !status.is_file() {
         return Err(Refusal::NotAFile);
     }
+    trust(&status)?;
+    Ok(file)
+}
+
+/// Whether only root and ourselves could have written to this file or directory.
+/// Its group may if it is root's, or the owner's private one (of the same number).
+pub(super) fn trust(status: &fs::Metadata) -> Result<(), Refusal> {
     let own_user = rustix::process::geteuid().as_raw();
     if status.uid() != 0 && status.uid() != own_user {
         return Err(Refusal::ForeignOwner(status.uid()));
     }
-    let own_group = [0, rustix::process::getegid().as_raw()].contains(&status.gid());
-    let foreign_writers = if own_group { 0o002 } else { 0o022 };
-    if status.mode() & foreign_writers != 0 {
+    let private_group = status.gid() == 0 || status.gid() == status.uid();
+    let foreign_writers = if private_group { 0o002 } else { 0o022 };
+    // In a directory with the sticky bit nobody can replace what is not theirs.
+    let sticky = status.is_dir() && status.mode() & 0o1000 != 0;
+    if status.mode() & foreign_writers != 0 && !sticky {
         return Err(Refusal::WritableByOthers(status.mode() & 0o7777));
     }
-    Ok(file)
+    Ok(())
 }
 
 /// Copies a file and returns the SHA-256 digest of what was copied.
@@ -139,23 +153,25 @@ fn compare_pin(pin: Option<&str>, sha256: &str) -> Result<(), Refusal> {
     }
 }
 
-/// The library with this digest: the one that is loaded, or what `open` loads.
+/// The tables of the library with this digest: the one that is loaded, or what
+/// `open` loads, which is compared and told about the host once.
 fn load_once(
     sha256: &str,
     open: impl FnOnce() -> Result<&'static LibHeader, Refusal>,
-) -> Result<&'static LibHeader, Refusal> {
+) -> Result<PluginTableRef, Refusal> {
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     let loaded = loaded.get_or_insert_with(HashMap::new);
-    if let Some(header) = loaded.get(sha256) {
-        return Ok(header);
+    if let Some(table) = loaded.get(sha256) {
+        return Ok(*table);
     }
-    let header = open()?;
-    loaded.insert(sha256.to_owned(), header);
-    Ok(header)
+    let table = checked_table(open()?)?;
+    table.start()(host_table(), table.name());
+    loaded.insert(sha256.to_owned(), table);
+    Ok(table)
 }
 
 /// Loads a copy in a place of our own, which is gone when this returns.
-fn load_copy(file: &mut File, pin: Option<&str>) -> Result<(String, &'static LibHeader), Refusal> {
+fn load_copy(file: &mut File, pin: Option<&str>) -> Result<(String, PluginTableRef), Refusal> {
     let mut first_refusal = None;
     for directory in private_places() {
         let (place, sha256) = match write_copy(&directory, file) {
@@ -173,7 +189,7 @@ fn load_copy(file: &mut File, pin: Option<&str>) -> Result<(String, &'static Lib
             Err(Refusal::NotLoadable(reason)) if reason.contains("map segment") => {
                 first_refusal.get_or_insert(Refusal::NotLoadable(reason));
             }
-            done => return done.map(|header| (sha256, header)),
+            done => return done.map(|table| (sha256, table)),
         }
     }
     Err(first_refusal.unwrap_or_else(|| Refusal::NotLoadable("no place for a copy".into())))
@@ -191,7 +207,11 @@ fn private_places() -> impl Iterator<Item = PathBuf> {
 /// digest as its name; returns both.
 fn write_copy(directory: &Path, file: &mut File) -> io::Result<(tempfile::TempDir, String)> {
     file.rewind()?;
-    let place = tempfile::Builder::new().prefix("fantail-plugin-").tempdir_in(directory)?;
+    let place = tempfile::Builder::new()
+        .prefix("fantail-plugin-")
+        // Whatever the umask is: nobody may put another file there meanwhile.
+        .permissions(fs::Permissions::from_mode(0o700))
+        .tempdir_in(directory)?;
     let unnamed = place.path().join("unnamed");
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true).mode(0o500);
@@ -206,6 +226,9 @@ fn open_library(path: &Path) -> Result<&'static LibHeader, Refusal> {
     // `read_trusted` made sure that nobody else could have.
     let handle = unsafe { Handle::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
         .map_err(|error| Refusal::NotLoadable(loader_reason(path, &error)))?;
+    // A library is never unloaded: its statics and functions are in use from here
+    // on, and what its initialisers began can't be undone.
+    let handle = std::mem::ManuallyDrop::new(handle);
     // SAFETY: a symbol of this name is only exported by abi_stable's or the SDK's
     // macros, as a static `LibHeader` that begins with the `AbiHeader` which this
     // reference type points to; its magic string is checked below, before
@@ -215,8 +238,6 @@ fn open_library(path: &Path) -> Result<&'static LibHeader, Refusal> {
         Ok(symbol) => *symbol,
         Err(_) => return Err(Refusal::NotAPlugin),
     };
-    // The library is never unloaded: its statics and functions are in use from here on.
-    std::mem::forget(handle);
     header.upgrade().map_err(|error| match error {
         LibraryError::InvalidAbiHeader(theirs) => {
             let theirs = format!("abi_stable {}.{}", theirs.abi_major, theirs.abi_minor);

@@ -9,7 +9,7 @@ use std::{
 use fantail_sdk::abi::{DriverTableRef, FormatTableRef};
 use serde_json::Value;
 
-use super::{Library, Placement, Refusal};
+use super::{Library, Placement, Refusal, library::trust};
 use crate::config::Schemas;
 
 /// SHA-256 digests, in hexadecimal, that the configuration pins, by the plugin's name or by its
@@ -119,6 +119,7 @@ impl Schemas for Registry {
 /// The libraries in a directory, by name.
 fn libraries_in(directory: &Path) -> Result<Vec<PathBuf>, Refusal> {
     let mut paths = Vec::new();
+    trust(&fs::metadata(directory).map_err(Refusal::Unreadable)?)?;
     for entry in fs::read_dir(directory).map_err(Refusal::Unreadable)? {
         let path = entry.map_err(Refusal::Unreadable)?.path();
         if path.extension().is_some_and(|extension| extension == "so") {

@@ -56,11 +56,18 @@ impl Queue {
     /// host's batches of one event each must not pass the bound unseen.
     const BATCH_OVERHEAD: usize = 512;
 
-    /// A queue of at most `bytes_max` bytes. (One batch always fits.)
-    pub fn new(bytes_max: usize, when_full: QueueFull, ledger: Arc<ExporterLedger>) -> Self {
-        // Batches are small only while the exporter waits for them, so this many
-        // places are enough; they are memory, and a second bound.
-        let capacity = (bytes_max / (16 << 10)).clamp(16, 4096);
+    /// A queue of at most `bytes_max` bytes. (One batch always fits.) Full batches
+    /// have `batch_bytes` or more; others are few, see [`push_early`](Self::push_early).
+    pub fn new(
+        bytes_max: usize,
+        batch_bytes: usize,
+        when_full: QueueFull,
+        ledger: Arc<ExporterLedger>,
+    ) -> Self {
+        // The bound is the one of bytes: there are places for as many batches as
+        // that lets in, and some for those that are not full.
+        let batch_cost = batch_bytes.saturating_add(Self::BATCH_OVERHEAD);
+        let capacity = (bytes_max / batch_cost).saturating_add(64).min(1 << 17);
         let (sender, receiver) = bounded(capacity);
         let (spare_sender, spare) = bounded(16);
         Queue {
@@ -112,6 +119,9 @@ impl Queue {
                     if let Ok(oldest) = self.receiver.try_recv() {
                         self.taken(&oldest);
                         self.ledger.dropped(DropReason::QueueFull, oldest.len() as u64);
+                    } else {
+                        // The exporter has just taken it and is about to say so.
+                        std::thread::yield_now();
                     }
                 }
             }
@@ -225,10 +235,10 @@ mod tests {
     fn each_policy_does_what_it_says() {
         let check = |when_full, expected: &[&[u8]], dropped: u64, full: usize| {
             let ledger = Arc::new(ExporterLedger::default());
-            let queue = Queue::new(2 * 1024, when_full, Arc::clone(&ledger));
+            let queue = Queue::new(2 * 1024, 1, when_full, Arc::clone(&ledger));
             let mut blocked = 0;
             for payload in [b"1", b"2", b"3", b"4", b"5"] {
-                ledger.matched(1);
+                ledger.matched(1, 0);
                 match queue.push(batch(payload)) {
                     Pushed::Taken(spare) => assert!(spare.is_empty()),
                     Pushed::Full(back) => {
@@ -254,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_batch_that_is_not_full_waits_behind_others() {
-        let queue = Queue::new(1 << 20, QueueFull::DropNewest, Arc::default());
+        let queue = Queue::new(1 << 20, 1, QueueFull::DropNewest, Arc::default());
         assert!(matches!(queue.push_early(batch(b"1")), Pushed::Taken(_)));
         assert!(matches!(queue.push_early(batch(b"2")), Pushed::Full(_)));
         let wake = Wake::new().unwrap();
@@ -273,11 +283,11 @@ mod tests {
 
     #[test]
     fn one_batch_always_fits_and_order_is_kept() {
-        let queue = Queue::new(1, QueueFull::Block, Arc::default());
+        let queue = Queue::new(1, 1, QueueFull::Block, Arc::default());
         assert!(matches!(queue.push(batch(&[b'x'; 100_000])), Pushed::Taken(_)));
         assert!(matches!(queue.push(batch(b"y")), Pushed::Full(_)));
         let mut model = VecDeque::new();
-        let queue = Queue::new(16 << 20, QueueFull::Block, Arc::default());
+        let queue = Queue::new(16 << 20, 1, QueueFull::Block, Arc::default());
         for number in 0_u32..500 {
             assert!(matches!(queue.push(batch(&number.to_le_bytes())), Pushed::Taken(_)));
             model.push_back(number.to_le_bytes());

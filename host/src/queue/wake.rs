@@ -47,7 +47,9 @@ impl Wake {
     pub fn clear(&self) {
         let mut count = [0; 8];
         let _ = rustix::io::read(&self.shared.event, &mut count);
-        self.shared.pending.store(false, Ordering::Release);
+        // A swap, not a store: what the worker reads next must not be older than
+        // what a waker wrote before it found a wake-up pending.
+        self.shared.pending.swap(false, Ordering::AcqRel);
     }
 }
 

@@ -82,14 +82,14 @@ impl InputLedger {
 
     /// The counts now.
     pub fn figures(&self) -> InputFigures {
-        let rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
         let received = self.received.load(Ordering::Relaxed);
         InputFigures {
             received,
             decoded: received - rejected.values().sum::<u64>(),
             events: self.events.load(Ordering::Relaxed),
             connections: self.connections.load(Ordering::Relaxed),
-            rejected,
+            rejected: rejected.clone(),
         }
     }
 }
@@ -137,13 +137,21 @@ impl fmt::Display for DropReason {
     }
 }
 
-/// Counts of one exporter.
+/// Counts of one exporter. Every call is one step: at no moment does anybody see
+/// an equation that does not hold. (A lock, but for each read and batch, not for each
+/// event.)
 #[derive(Debug, Default)]
 pub struct ExporterLedger {
-    matched: AtomicU64,
-    delivered: AtomicU64,
-    dropped: [AtomicU64; DropReason::ALL.len()],
-    retries: AtomicU64,
+    counts: Mutex<ExporterCounts>,
+}
+
+#[derive(Debug, Default)]
+struct ExporterCounts {
+    matched: u64,
+    delivered: u64,
+    dropped: [u64; DropReason::ALL.len()],
+    retries: u64,
+    settled: bool,
 }
 
 /// An exporter's counts at one moment.
@@ -162,48 +170,67 @@ pub struct ExporterFigures {
 }
 
 impl ExporterLedger {
-    /// Counts payloads that metrics asked for.
-    pub fn matched(&self, count: u64) {
-        self.matched.fetch_add(count, Ordering::Relaxed);
+    /// Counts payloads that metrics asked for, and those of them that the format
+    /// could not write.
+    pub fn matched(&self, count: u64, failed: u64) {
+        self.change(|counts| {
+            counts.matched += count;
+            counts.dropped[DropReason::Format as usize] += failed;
+        });
     }
 
     /// Counts delivered payloads.
     pub fn delivered(&self, count: u64) {
-        self.delivered.fetch_add(count, Ordering::Relaxed);
+        self.change(|counts| counts.delivered += count);
     }
 
     /// Counts dropped payloads.
     pub fn dropped(&self, reason: DropReason, count: u64) {
-        self.dropped[reason as usize].fetch_add(count, Ordering::Relaxed);
+        self.change(|counts| counts.dropped[reason as usize] += count);
     }
 
     /// Counts a batch that has to be sent again.
     pub fn retried(&self) {
-        self.retries.fetch_add(1, Ordering::Relaxed);
+        self.change(|counts| counts.retries += 1);
     }
 
-    /// The payloads that are neither delivered nor dropped.
-    pub fn queued(&self) -> u64 {
-        self.figures().queued
+    /// Counts what is queued now as dropped because the host ends, and nothing
+    /// afterwards: whatever a thread does that did not end in time, these are the
+    /// host's last words.
+    pub fn settle(&self) {
+        self.change(|counts| {
+            counts.dropped[DropReason::Shutdown as usize] += counts.queued();
+            counts.settled = true;
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut ExporterCounts)) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if !counts.settled {
+            change(&mut counts);
+        }
     }
 
     /// The counts now.
     pub fn figures(&self) -> ExporterFigures {
-        // The ends before the beginnings: a payload that moves on meanwhile
-        // counts as queued, never as less than nothing.
-        let delivered = self.delivered.load(Ordering::Acquire);
-        let counts = DropReason::ALL
-            .map(|reason| (reason.name(), self.dropped[reason as usize].load(Ordering::Acquire)));
-        let dropped: BTreeMap<_, _> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
-        let matched = self.matched.load(Ordering::Acquire);
-        let ended = delivered + dropped.values().sum::<u64>();
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let dropped =
+            DropReason::ALL.map(|reason| (reason.name(), counts.dropped[reason as usize]));
         ExporterFigures {
-            matched,
-            delivered,
-            dropped,
-            queued: matched.saturating_sub(ended),
-            retries: self.retries.load(Ordering::Relaxed),
+            matched: counts.matched,
+            delivered: counts.delivered,
+            dropped: dropped.into_iter().filter(|(_, count)| *count > 0).collect(),
+            queued: counts.queued(),
+            retries: counts.retries,
         }
+    }
+}
+
+impl ExporterCounts {
+    fn queued(&self) -> u64 {
+        // Payloads are matched before they can end; less than nothing would be a
+        // bug in the counting, and shows as a ledger that does not balance.
+        self.matched.saturating_sub(self.delivered + self.dropped.iter().sum::<u64>())
     }
 }
 
@@ -228,12 +255,17 @@ mod tests {
     #[test]
     fn an_exporter_balances() {
         let ledger = ExporterLedger::default();
-        ledger.matched(10);
-        ledger.delivered(6);
+        ledger.matched(10, 1);
+        ledger.delivered(5);
         ledger.dropped(DropReason::Refused, 1);
-        ledger.dropped(DropReason::Shutdown, 2);
         let figures = ledger.figures();
-        assert_eq!(figures.queued, 1);
-        assert_eq!(figures.dropped, [("refused", 1), ("shutdown", 2)].into());
+        assert_eq!(figures.queued, 3);
+        assert_eq!(figures.dropped, [("format", 1), ("refused", 1)].into());
+        ledger.settle();
+        ledger.delivered(3);
+        ledger.matched(7, 0);
+        let figures = ledger.figures();
+        assert_eq!((figures.matched, figures.delivered, figures.queued), (10, 5, 0));
+        assert_eq!(figures.dropped, [("format", 1), ("refused", 1), ("shutdown", 3)].into());
     }
 }
