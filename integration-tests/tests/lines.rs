@@ -37,7 +37,7 @@ event_exporter out {{
   time_format = {time_format}
 }}
 metric all {{
-  filter = event=* OR NOT event=*
+  filter = NOT no_such_field=x
   exporter = out
 }}
 "
@@ -137,7 +137,7 @@ fn a_malformed_line_costs_that_line_only() {
             assert_eq!(String::from_utf8(came).unwrap(), format!("{good}\n{good}\n"), "{bad}");
             let rejected = ended.input("in").rejected;
             assert_eq!(rejected, [(reason.to_owned(), 2)].into(), "{bad}");
-            let shown = ended.one_line_with("rejected (");
+            let shown = ended.one_line_with(" rejected (");
             assert!(shown.contains("line 2 ") && shown.contains("column "), "{shown}");
         }
     };

@@ -97,8 +97,9 @@ fn check_late_sink(queue_full: &str) -> Vec<usize> {
 #[test]
 fn drop_newest_keeps_the_oldest() {
     let kept = check_late_sink("drop_newest");
-    assert_eq!((kept[0], kept[50]), (0, 50));
-    assert!(*kept.last().unwrap() < EVENTS - 1);
+    // (A last, small batch may have found room.)
+    assert_eq!(kept[..100], Vec::from_iter(0..100));
+    assert!(kept.len() < EVENTS);
 }
 
 #[test]
