@@ -33,7 +33,7 @@ fuzz_target!(|bytes: &[u8]| {
             }
             Ok(_) => false,
             Err(error) => {
-                assert!(error.column() <= line.len(), "{error:?}");
+                assert!((1..=line.len() + 1).contains(&error.column()), "{error:?}");
                 true
             }
         };
