@@ -52,7 +52,11 @@ pub fn binary() -> PathBuf {
 
 /// The host's command with nothing of our surroundings that changes what it does.
 pub fn command() -> Command {
-    let mut command = Command::new(binary());
+    clean(Command::new(binary()))
+}
+
+/// Any command in such surroundings.
+pub(crate) fn clean(mut command: Command) -> Command {
     for variable in ["JOURNAL_STREAM", "RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR", "NO_COLOR"] {
         command.env_remove(variable);
     }

@@ -3,14 +3,14 @@
 use std::{
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, ExitStatus, Stdio},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{ExporterLedger, InputLedger, Workdir, command, wait_for};
+use crate::{ExporterLedger, InputLedger, Workdir, binary, command, command::clean, wait_for};
 
 /// How to start a host.
 #[derive(Debug, Default)]
@@ -18,6 +18,7 @@ pub struct Starting {
     configs: Vec<PathBuf>,
     environment: Vec<(String, String)>,
     current_dir: Option<PathBuf>,
+    descriptors_max: Option<u32>,
 }
 
 /// A host that runs. When a test fails it is killed, and its log is shown.
@@ -65,9 +66,23 @@ impl Starting {
         self
     }
 
+    /// With at most so many descriptors.
+    pub fn descriptors_max(mut self, count: u32) -> Self {
+        self.descriptors_max = Some(count);
+        self
+    }
+
     /// Starts the host; it may not be ready yet.
     pub fn spawn(self) -> Host {
-        let mut command = command();
+        let mut command = match self.descriptors_max {
+            None => command(),
+            Some(count) => {
+                let mut shell = clean(Command::new("sh"));
+                let script = format!("ulimit -n {count} && exec \"$0\" \"$@\"");
+                shell.arg("-c").arg(script).arg(binary());
+                shell
+            }
+        };
         command.arg("run").envs(self.environment);
         for config in &self.configs {
             command.arg("-c").arg(config);

@@ -10,6 +10,7 @@ mod lines;
 mod plugins;
 mod queue;
 mod replay;
+mod service;
 mod shutdown;
 mod stats_writer;
 mod tidy;

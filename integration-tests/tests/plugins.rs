@@ -64,6 +64,21 @@ fn a_plugin_of_another_compiler_delivers() {
 }
 
 #[test]
+fn a_plugin_of_a_later_sdk_delivers_and_one_of_another_is_refused() {
+    let dir = Workdir::new();
+    install(&dir, "later-minor");
+    install(&dir, "later-major");
+    let host = Host::start(&dir, &config(NOTEBOOK));
+    send(&dir, &["a"]);
+    let ended = host.stop().expect_status(0);
+    assert_eq!(dir.lines("notes").len(), 1);
+    let refused = ended.one_line_with("plugin refused");
+    assert!(refused.contains("/later-major.so "), "{refused}");
+    assert!(refused.contains("fantail-sdk 2.0.0"), "{refused}");
+    assert!(refused.contains("this host has 1."), "{refused}");
+}
+
+#[test]
 fn its_settings_are_checked_like_the_hosts_own() {
     let dir = Workdir::new();
     install(&dir, "notebook");
