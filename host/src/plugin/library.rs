@@ -15,7 +15,9 @@ use std::{
 use abi_stable::{
     StableAbi,
     abi_stability::abi_checking::{AbiInstabilityErrors, check_layout_compatibility},
-    library::{AbiHeaderRef, LibHeader, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL},
+    library::{
+        AbiHeaderRef, LibHeader, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL, RootModule,
+    },
     prefix_type::PrefixTypeTrait,
     type_layout::{TLFieldOrFunction, TypeLayout},
 };
@@ -261,6 +263,11 @@ fn checked_table(header: &'static LibHeader) -> Result<PluginTableRef, Refusal> 
         Refusal::OtherLayout(theirs.clone(), OUR_SDK, "it carries no layout to compare".into())
     })?;
     compare_layouts(PluginTableRef::LAYOUT, layout).map_err(|errors| {
+        // Whoever else exports such a module has versions of their own.
+        let is_sdk = header.root_mod_consts().name().as_str() == PluginTableRef::NAME;
+        if is_sdk && major(&theirs) != major(OUR_SDK) {
+            return Refusal::OtherVersion(format!("fantail-sdk {theirs}"), OUR_SDK);
+        }
         Refusal::OtherLayout(theirs.clone(), OUR_SDK, first_difference(&errors))
     })?;
     // SAFETY: the layouts have just been found compatible, in one direction or the
@@ -273,6 +280,10 @@ fn checked_table(header: &'static LibHeader) -> Result<PluginTableRef, Refusal> 
         }
         other => Refusal::Failed(one_line(&other.to_string())),
     })
+}
+
+fn major(version: &str) -> &str {
+    version.split('.').next().unwrap_or(version)
 }
 
 /// Compatible in either direction: abi_stable accepts a library that knows more
