@@ -1,6 +1,11 @@
 //! Lines of json and tab-text, in by every way and out again.
 
-use std::{fs, io::Write, thread};
+use std::{
+    fs,
+    io::Write,
+    thread,
+    time::{Duration, Instant},
+};
 
 use fantail_integration_tests::{
     Host, Workdir, data, events,
@@ -107,6 +112,44 @@ fn a_relay_changes_nothing() {
     let unix = captured("all-unix.json");
     let (came, _) = relay(Way::File, &unix, &output("json", "unix"));
     unchanged(Way::File, "json with unix times", &unix, &came);
+}
+
+#[test]
+fn a_relay_of_hosts_changes_nothing() {
+    let json = fs::read(data("captures/dovecot-2.4/expected/all.json")).unwrap();
+    let (near, far) = (Workdir::new(), Workdir::new());
+    let last = Host::start(&far, &(input(Way::Unix).to_owned() + &output("json", "rfc3339")));
+    let next = far.path("in.sock").display().to_string();
+    let to_next = output("json", "rfc3339")
+        .replace("driver = file", "driver = unix")
+        .replace("file_path = $DIR/out", &format!("unix_path = {next}"));
+    let first = Host::start(&near, &(input(Way::Tcp).to_owned() + &to_next));
+    send_tcp(&first.address("in"), &json);
+    first.stop().expect_status(0);
+    let lines = json.iter().filter(|byte| **byte == b'\n').count();
+    far.wait_for_lines("out", lines);
+    last.stop().expect_status(0);
+    unchanged(Way::Unix, "json over two hosts", &json, &far.read("out"));
+}
+
+#[test]
+fn an_idle_host_adds_no_delay() {
+    let dir = Workdir::new();
+    let host = Host::start(&dir, &(input(Way::Unix).to_owned() + &output("json", "rfc3339")));
+    // The connection stays open: nothing but the line itself says that it is over.
+    let mut stream = std::os::unix::net::UnixStream::connect(dir.path("in.sock")).unwrap();
+    let mut delays = Vec::new();
+    for n in 0..20 {
+        let sent = Instant::now();
+        stream.write_all(&events::lines([events::json("e", n)])).unwrap();
+        dir.wait_for_lines("out", n + 1);
+        delays.push(sent.elapsed());
+    }
+    delays.sort();
+    // Some milliseconds are the test's own; a busy machine may delay some.
+    assert!(delays[10] < Duration::from_millis(100), "{delays:?}");
+    drop(stream);
+    host.stop().expect_status(0);
 }
 
 #[test]

@@ -165,7 +165,7 @@ metric all {
         let mut client = StatsClient::connect(dir.path("stats-writer"));
         assert!(client.line().starts_with("VERSION\t"));
         assert!(client.line().starts_with("FILTER\t"));
-        assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+        assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
     }
     drop(blocked);
     let ended = host.stop().expect_status(75);
@@ -187,6 +187,7 @@ fn memory_stays_within_what_the_queue_may_hold() {
     let dir = Workdir::new();
     let config = format!(
         "shutdown_timeout = 100 ms
+workers = 2
 {IN}
 event_exporter out {{
   driver = http-post

@@ -76,6 +76,26 @@ metric two {
 }
 
 #[test]
+fn the_filter_is_escaped() {
+    let dir = Workdir::new();
+    let config = "
+input dovecot {
+  driver = stats-writer
+  path = $DIR/stats-writer
+}
+metric odd {
+  filter = user=\"a\tb\"
+}
+";
+    let host = Host::start(&dir, config);
+    let mut client = StatsClient::connect(dir.path("stats-writer"));
+    assert_eq!(client.line(), "VERSION\tstats-server\t4\t0\n");
+    assert_eq!(client.line(), "FILTER\t(\"user\"=\"a\u{1}tb\")\n");
+    drop(client);
+    host.stop().expect_status(0);
+}
+
+#[test]
 fn without_metrics_nothing_is_wanted() {
     let dir = Workdir::new();
     let config = "input dovecot {\n  driver = stats-writer\n  path = $DIR/stats-writer\n}\n";
