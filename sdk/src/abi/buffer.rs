@@ -5,7 +5,7 @@ use abi_stable::StableAbi;
 /// A lent `Vec<u8>`: its three parts, and the host's function that makes it grow.
 ///
 /// The plugin writes behind `len` up to `capacity` and raises `len`; it calls
-/// `grow` when that is not enough. Only [`lend_buffer`] makes one.
+/// `grow` when that is not enough. Only `lend_buffer` makes one.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct RawBuffer {
