@@ -39,15 +39,17 @@ pub fn build_dir() -> PathBuf {
 ///
 /// # Panics
 ///
-/// When it is not there.
+/// When it, or the plugins that it finds beside itself, are not there.
 pub fn binary() -> PathBuf {
-    let binary = build_dir().join("fantail");
-    assert!(
-        binary.is_file(),
-        "{} is not there: run `cargo build --workspace` first, or integration-tests/run",
-        binary.display()
-    );
-    binary
+    for needed in ["fantail", "libfantail_json.so", "libfantail_unix.so"] {
+        let needed = build_dir().join(needed);
+        assert!(
+            needed.is_file(),
+            "{} is not there: run `cargo build --workspace` first, or integration-tests/run",
+            needed.display()
+        );
+    }
+    build_dir().join("fantail")
 }
 
 /// The host's command with nothing of our surroundings that changes what it does.

@@ -95,6 +95,19 @@ fn a_missing_file_and_an_empty_configuration_are_errors() {
     assert_eq!(with_configs("run", &[]).status, Some(2));
 }
 
+#[test]
+fn an_input_file_that_is_not_there_is_named() {
+    let dir = Workdir::new();
+    let text = "input in {\n  driver = file\n  path = $DIR/no-*.json\n}\n";
+    let path = dir.config("fantail.conf", text);
+    for command in ["check", "run"] {
+        let done = with_configs(command, &[&path]);
+        assert_eq!(done.status, Some(78), "{}", done.stderr);
+        assert!(done.stderr.contains("input in: there is no file"), "{}", done.stderr);
+        assert!(done.stderr.contains("no-*.json"), "{}", done.stderr);
+    }
+}
+
 /// The files of conf.d, in the order in which they are read.
 fn conf_d() -> Vec<PathBuf> {
     let entries = fs::read_dir(repository().join("conf.d")).unwrap();

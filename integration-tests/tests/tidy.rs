@@ -123,6 +123,51 @@ fn unsafe_code_stands_at_the_plugin_boundary_only() {
     none("places that need no exception", &unused);
 }
 
+/// What a room that only decides must not name: what does IO, waits, or knows a
+/// room behind it on an event's way.
+const BEYOND_DECIDING: &[&str] = &[
+    "std::fs",
+    "std::process",
+    "std::thread",
+    "Instant",
+    "SystemTime",
+    "TcpStream",
+    "UnixStream",
+    "rustix::",
+    "crate::cli",
+    "crate::driver",
+    "crate::input",
+    "crate::pipeline",
+    "crate::plugin",
+    "crate::queue",
+];
+
+#[test]
+fn rooms_that_decide_do_no_io() {
+    let rooms = ["event", "text", "filter", "decode", "config", "route.rs"];
+    // The configuration's files are read in one place.
+    let exceptions = ["host/src/config/files.rs"].map(Path::new);
+    let mut found = Vec::new();
+    let mut seen = 0;
+    for (path, text) in sources() {
+        let is_room = rooms.iter().any(|room| path.starts_with(Path::new("host/src").join(room)));
+        let is_tests = path.ends_with("tests.rs") || path.iter().any(|part| part == "tests");
+        if !is_room || is_tests || exceptions.contains(&path.as_path()) {
+            continue;
+        }
+        seen += 1;
+        // The tests at a file's foot may do what they like.
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for (at, line) in code.lines().enumerate() {
+            if BEYOND_DECIDING.iter().any(|beyond| line.contains(beyond)) {
+                found.push(format!("{}:{}: {line}", path.display(), at + 1));
+            }
+        }
+    }
+    assert!(seen > 40, "only {seen} files: has a room moved?");
+    none("rooms that decide do no IO and look at no clock", &found);
+}
+
 #[test]
 fn no_file_is_too_long() {
     const LINES_MAX: usize = 600;
