@@ -39,6 +39,7 @@ pub enum Source {
 /// A running reader.
 pub struct Reader {
     stop: Arc<AtomicBool>,
+    abandoned: Arc<AtomicBool>,
     wake: Wake,
     thread: thread::JoinHandle<()>,
 }
@@ -58,6 +59,7 @@ impl Reader {
     ) -> io::Result<Self> {
         let wake = Wake::new()?;
         let stop = Arc::new(AtomicBool::new(false));
+        let abandoned = Arc::new(AtomicBool::new(false));
         let state = State {
             input: Arc::clone(&input),
             lane,
@@ -65,6 +67,7 @@ impl Reader {
             left_over: Vec::new(),
             wake: wake.clone(),
             stop: Arc::clone(&stop),
+            abandoned: Arc::clone(&abandoned),
             drain_until: None,
             failed: false,
         };
@@ -74,7 +77,7 @@ impl Reader {
             let _ = notices.send(notice);
         };
         let thread = thread::Builder::new().name(format!("input {}", input.name)).spawn(run)?;
-        Ok(Reader { stop, wake, thread })
+        Ok(Reader { stop, abandoned, wake, thread })
     }
 
     /// What the queues call when there is room again.
@@ -86,6 +89,12 @@ impl Reader {
     pub fn finish(&self) {
         self.stop.store(true, Ordering::Release);
         self.wake.wake();
+    }
+
+    /// Has the reader end at once; what is in the open batches stays there.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
+        self.finish();
     }
 
     /// Whether the reader has ended.
@@ -101,6 +110,7 @@ struct State {
     left_over: Vec<u8>,
     wake: Wake,
     stop: Arc<AtomicBool>,
+    abandoned: Arc<AtomicBool>,
     /// Until when a reader that is to end goes on with what has arrived.
     drain_until: Option<Instant>,
     /// Something could not be read.
@@ -128,9 +138,10 @@ impl State {
                 }
             }
         }
-        while !self.lane.flush() {
+        while !self.abandoned() && !self.lane.flush() {
             self.wait_for_room();
         }
+        self.lane.publish();
         !self.failed
     }
 
@@ -141,6 +152,10 @@ impl State {
 
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Acquire)
+    }
+
+    fn abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
     }
 
     /// Reads to the end. Of a `pipe`, what has arrived is read even when the reader
@@ -178,7 +193,8 @@ impl State {
     }
 
     /// Feeds everything that was read, however long the exporters take. False
-    /// when the rest is not worth reading: a recording of another protocol.
+    /// when the rest is not worth reading: a recording of another protocol, or the
+    /// host ends at once.
     fn feed(&mut self, session: &mut Session) -> bool {
         let mut consumed = 0;
         loop {
@@ -192,6 +208,9 @@ impl State {
                 Fed::Blocked => {
                     let blocked_by = self.lane.blocked_by().to_vec();
                     while !self.lane.has_room(&blocked_by) {
+                        if self.abandoned() {
+                            return false;
+                        }
                         self.wait_for_room();
                         self.lane.unblock();
                     }

@@ -37,6 +37,8 @@ pub enum Command {
     Adopt(OwnedFd, Arc<Input>, String, Arc<[u8]>),
     /// Take no more than what has arrived until now, and end.
     Finish,
+    /// End at once; what is in the open batches stays there.
+    Abandon,
 }
 
 /// The other threads' end of a worker.
@@ -104,6 +106,7 @@ impl WorkerThread {
             buffer: ReadBuffer::new(),
             waiting: VecDeque::new(),
             finish_by: None,
+            abandoned: false,
         };
         let name = format!("worker {number}");
         let thread = thread::Builder::new().name(name).spawn(move || worker.run())?;
@@ -128,6 +131,8 @@ struct Worker {
     waiting: VecDeque<usize>,
     /// Set once the worker is to end.
     finish_by: Option<Instant>,
+    /// Set once the worker is to end at once.
+    abandoned: bool,
 }
 
 impl Worker {
@@ -150,6 +155,9 @@ impl Worker {
             }
             for event in ready.drain(..) {
                 self.turn(event);
+            }
+            if self.abandoned {
+                return self.lane.publish();
             }
         }
     }
@@ -244,9 +252,12 @@ impl Worker {
                     self.adopt(socket, Session::new(input, peer), &greeting);
                 }
                 Command::Finish => self.finish(),
+                Command::Abandon => self.abandoned = true,
             }
         }
-        self.resume_waiting();
+        if !self.abandoned {
+            self.resume_waiting();
+        }
     }
 
     /// Goes on with the connections whose exporters have room again. The others

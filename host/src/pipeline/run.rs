@@ -233,9 +233,19 @@ impl Running {
     /// Time is over: what is still here is counted as dropped.
     fn abandon(&self) -> Ended {
         log::warn!("shutdown_timeout has passed: giving up what is still queued");
+        // Those who read as well: what they still took would be in no exporter's count.
+        for worker in &self.workers {
+            worker.handle.tell(crate::input::Command::Abandon);
+        }
+        self.readers.iter().for_each(Reader::abandon);
         self.tell_exporters(Control::Abandon);
         let until = Instant::now() + ABANDON_PATIENCE;
-        while Instant::now() < until && !self.exporters.iter().all(ExporterThread::is_finished) {
+        let ended = || {
+            self.workers.iter().all(WorkerThread::is_finished)
+                && self.readers.iter().all(Reader::is_finished)
+                && self.exporters.iter().all(ExporterThread::is_finished)
+        };
+        while Instant::now() < until && !ended() {
             thread::sleep(STOP_TICK);
         }
         self.ended()
