@@ -108,6 +108,25 @@ fn an_existing_dovecot_conf_is_usable_as_it_is() {
 }
 
 #[test]
+fn a_group_that_dovecot_only_assumes_may_be_missing() {
+    let dir = Workdir::new();
+    let listener = |group: &str| {
+        format!(
+            "base_dir = $DIR\ndefault_internal_group = no-such-group\nservice stats {{\n  \
+             unix_listener stats-writer {{\n    {group}\n  }}\n}}\n\
+             metric all {{\n  filter = event=*\n}}\n"
+        )
+    };
+    let host = Starting::with(&[dir.config("assumed.conf", &listener(""))]).start();
+    assert!(dir.path("stats-writer").exists());
+    let ended = host.stop().expect_status(0);
+    ended.one_line_with("there is no group `no-such-group`");
+    let written = dir.config("written.conf", &listener("group = no-such-group"));
+    let output = fantail(["check", "-c", written.to_str().unwrap()]);
+    assert_eq!(output.status, Some(78));
+}
+
+#[test]
 fn relative_paths_begin_where_the_host_was_started() {
     let dir = Workdir::new();
     fs::create_dir(dir.path("out")).unwrap();

@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 
 use super::load::load;
-use crate::{config, exit_code::Exit, pipeline::Pipeline, plugin::Placement};
+use crate::{
+    config, exit_code::Exit, pipeline::Pipeline, plugin::Placement, telemetry::log as host_log,
+};
 
 /// Checks a configuration as `run` would, without starting anything.
 pub(super) fn check(paths: &[PathBuf]) -> Exit {
+    host_log::start(log::LevelFilter::Warn);
     let loaded = load(paths, Placement::InPlace, false);
     let Some(config) = loaded.config else {
         eprintln!("{} errors, {} warnings", loaded.errors, loaded.warnings);

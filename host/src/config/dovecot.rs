@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::reader::{Reader, Section};
-use super::settings::{InputConfig, InputDriver, Socket};
+use super::settings::{Assumed, InputConfig, InputDriver, Socket};
 use super::source::{Placed, Sources};
 use super::table::BlockKind;
 use super::text::Text;
@@ -211,10 +211,13 @@ fn listener(reader: &mut Reader<'_>, id: BlockId) -> Option<InputConfig> {
     };
     let mut user = reader.text(section, "user");
     let mut group = reader.text(section, "group");
+    let mut assumed = Assumed::Nothing;
     if login && user.is_none() {
         user = Some(default(reader, "default_login_user"));
+        assumed = Assumed::User;
     } else if !login && group.is_none() {
         group = Some(default(reader, "default_internal_group"));
+        assumed = Assumed::Group;
     }
     let input = Section { id, kind: BlockKind::Input };
     Some(InputConfig {
@@ -225,6 +228,7 @@ fn listener(reader: &mut Reader<'_>, id: BlockId) -> Option<InputConfig> {
                 mode: if login && !written { 0o600 } else { mode },
                 user,
                 group,
+                assumed,
             },
             open_events_max: reader.count(input, "open_events_max"),
         },

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::reader::{Reader, Section};
-use super::settings::{InputConfig, InputDriver, InputFormat, Socket};
+use super::settings::{Assumed, InputConfig, InputDriver, InputFormat, Socket};
 use super::source::Placed;
 use super::table::{BlockKind, INPUT_DRIVERS, Kind};
 use super::text::Text;
@@ -67,6 +67,7 @@ fn socket(reader: &mut Reader<'_>, section: Section) -> Option<Socket> {
         mode: reader.mode(section, "mode"),
         user: reader.text(section, "user"),
         group: reader.text(section, "group"),
+        assumed: Assumed::Nothing,
     })
 }
 

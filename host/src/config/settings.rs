@@ -123,7 +123,43 @@ pub struct Socket {
     pub user: Option<Placed<String>>,
     /// Its group; `None` is the host's group.
     pub group: Option<Placed<String>>,
+    /// Owner or group are what Dovecot assumes, and were not written: one that does
+    /// not exist on this machine is left out.
+    pub assumed: Assumed,
 }
+
+/// Which of a socket's owners were not written. As with a [`Placed`] value's place,
+/// this does not count when configurations are compared.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Assumed {
+    /// Neither is assumed.
+    #[default]
+    Nothing,
+    /// The user.
+    User,
+    /// The group.
+    Group,
+}
+
+impl Assumed {
+    /// Whether it is the user that was not written.
+    pub fn is_user(self) -> bool {
+        matches!(self, Assumed::User)
+    }
+
+    /// Whether it is the group that was not written.
+    pub fn is_group(self) -> bool {
+        matches!(self, Assumed::Group)
+    }
+}
+
+impl PartialEq for Assumed {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Assumed {}
 
 /// How an input's events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -294,8 +294,17 @@ fn protocol(format: InputFormat) -> Option<Protocol> {
 }
 
 fn endpoint(socket: &Socket) -> Result<Endpoint, String> {
-    let user = socket.user.as_ref().map(|user| user_id(&user.value)).transpose()?;
-    let group = socket.group.as_ref().map(|group| group_id(&group.value)).transpose()?;
+    let user = socket.user.as_ref().map(|user| user_id(&user.value)).transpose();
+    let group = socket.group.as_ref().map(|group| group_id(&group.value)).transpose();
+    let or_none = |id: Result<Option<u32>, String>, assumed: bool| match id {
+        Err(reason) if assumed => {
+            log::warn!("{}: {reason}, as Dovecot assumes: left out", socket.path.value.display());
+            Ok(None)
+        }
+        id => id,
+    };
+    let user = or_none(user, socket.assumed.is_user())?;
+    let group = or_none(group, socket.assumed.is_group())?;
     Ok(Endpoint::Unix(socket.path.value.clone(), socket.mode, user, group))
 }
 
