@@ -28,6 +28,7 @@ const LINE_LIMIT: usize = 1 << 20;
 #[derive(Debug, Args)]
 pub(super) struct FilterArgs {
     /// A filter expression, for example 'event=imap_command_finished AND cmd_name=SELECT'.
+    /// Write -- before one that begins with a hyphen.
     expression: String,
     /// JSON lines, tab-text lines or a recorded stats-writer stream; standard input
     /// if left out.

@@ -54,10 +54,8 @@ fn count(diagnostics: &Diagnostics, severity: Severity) -> usize {
 
 /// The plugins that a configuration asks for.
 fn registry(plugins: &Plugins, placement: Placement) -> Registry {
-    let directories: Vec<PathBuf> = match plugins.directories.as_slice() {
-        [] => default_directories(),
-        some => some.iter().map(|directory| directory.value.clone()).collect(),
-    };
+    let own = plugins.directories.iter().map(|directory| directory.value.clone());
+    let directories: Vec<PathBuf> = own.chain(default_directories()).collect();
     let pins: Pins =
         plugins.pins.iter().map(|pin| (pin.name.value.clone(), pin.sha256.value.clone())).collect();
     Registry::scan(&directories, &pins, placement)

@@ -54,7 +54,8 @@ struct ConfigArgs {
 /// Where plugins are looked for, besides what a configuration says.
 #[derive(Debug, Args)]
 struct PluginArgs {
-    /// A directory with plugins, instead of the built-in ones. Can be given several times.
+    /// A directory to look for plugins in before the built-in ones. Can be given
+    /// several times.
     #[arg(long = "plugin-dir", value_name = "DIR")]
     plugin_dir: Vec<PathBuf>,
 }

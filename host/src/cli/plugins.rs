@@ -1,5 +1,7 @@
 //! `fantail plugins`
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use serde_json::Value;
 
@@ -31,12 +33,10 @@ pub(super) fn plugins(command: &PluginsCommand) -> Exit {
     }
 }
 
-/// The plugins in the given directories, or in the built-in ones.
+/// The plugins in the given directories, and in the built-in ones.
 pub(super) fn scan(places: &PluginArgs) -> Registry {
-    let directories = match places.plugin_dir.as_slice() {
-        [] => default_directories(),
-        some => some.to_vec(),
-    };
+    let own = places.plugin_dir.iter().cloned();
+    let directories: Vec<PathBuf> = own.chain(default_directories()).collect();
     let registry = Registry::scan(&directories, &Pins::default(), Placement::InPlace);
     show_refused(&registry);
     registry

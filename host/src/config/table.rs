@@ -99,7 +99,7 @@ const fn alias(setting: Setting, aliases: &'static [&'static str]) -> Setting {
 pub const SETTINGS: &[Setting] = &[
     setting(Top, "hostname", Text, "", "The host name that exported events carry. Without it, the machine's own."),
     setting(Top, "workers", Number(0, 1024), "0", "How many threads read, filter and format events. 0 is one for each core."),
-    setting(Top, "plugin_dir", List, "", "Directories to look for plugins in. Without it, `../lib/fantail/plugins` beside the program's directory, and that directory."),
+    setting(Top, "plugin_dir", List, "", "Directories to look for plugins in, before `../lib/fantail/plugins` beside the program's directory, and that directory. Of two plugins of one name the first is used."),
     setting(Top, "shutdown_timeout", Duration, "10 s", "How long a stop waits for queued events to be delivered."),
     setting(Top, "log_level", Choice(&["error", "warning", "info", "debug"]), "info", "The least important messages that are logged."),
     setting(Top, "base_dir", Text, "/run/dovecot", "Dovecot's setting: where the relative paths of `service stats` listeners begin."),

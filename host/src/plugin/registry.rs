@@ -130,7 +130,7 @@ fn libraries_in(directory: &Path) -> Result<Vec<PathBuf>, Refusal> {
     Ok(paths)
 }
 
-/// Where plugins are looked for when the configuration does not say: in
+/// Where plugins are looked for besides what the configuration says: in
 /// `../lib/fantail/plugins` beside the command's directory (so `/usr/bin/fantail`
 /// has `/usr/lib/fantail/plugins`), and in the command's own directory, where a
 /// build leaves the bundled ones. Only those that exist.
