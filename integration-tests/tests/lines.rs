@@ -153,6 +153,51 @@ fn an_idle_host_adds_no_delay() {
 }
 
 #[test]
+fn a_rare_event_does_not_wait_behind_a_busy_connection() {
+    let dir = Workdir::new();
+    let config = format!(
+        "workers = 1\n{}{}",
+        input(Way::Unix),
+        "metric busy {
+  filter = event=busy
+  exporter = nowhere
+}
+metric rare {
+  filter = event=rare
+  exporter = out
+}
+event_exporter nowhere {
+  driver = drop
+  format = json
+}
+event_exporter out {
+  driver = file
+  file_path = $DIR/out
+  format = json
+}
+"
+    );
+    let host = Host::start(&dir, &config);
+    let path = dir.path("in.sock");
+    let busy_until = Instant::now() + Duration::from_secs(3);
+    let busy = thread::spawn(move || {
+        let mut stream = std::os::unix::net::UnixStream::connect(path).unwrap();
+        let lines = events::lines((0..500).map(|n| events::json("busy", n)));
+        while Instant::now() < busy_until {
+            stream.write_all(&lines).unwrap();
+        }
+    });
+    thread::sleep(Duration::from_millis(200));
+    let mut stream = std::os::unix::net::UnixStream::connect(dir.path("in.sock")).unwrap();
+    stream.write_all(&events::lines([events::json("rare", 1)])).unwrap();
+    dir.wait_for_lines("out", 1);
+    assert!(!busy.is_finished(), "it came only when nothing else was left to read");
+    busy.join().unwrap();
+    drop(stream);
+    host.stop().expect_status(0);
+}
+
+#[test]
 fn each_connection_speaks_its_own_language() {
     let dir = Workdir::new();
     let config = input(Way::Unix).to_owned() + &output("json", "rfc3339");

@@ -2,7 +2,10 @@
 //! its decoder to the exporters' queues, without sharing anything with another
 //! thread but the queues and the sums.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use fantail_sdk::Timestamp;
 
@@ -11,6 +14,10 @@ use crate::{
     format::{Stage, StagePlan},
     route::{Router, Routes},
 };
+
+/// How long a payload may wait in an open batch while there is always something
+/// else to read.
+const OPEN_MAX: Duration = Duration::from_millis(100);
 
 /// What lanes are made from.
 #[derive(Clone)]
@@ -30,6 +37,8 @@ pub struct Lane {
     flattener: Flattener,
     hostname: Arc<[u8]>,
     now: Timestamp,
+    /// When the open batches were last closed.
+    flushed_at: Instant,
     /// The stages, by their places, that an event since the last tick met full and
     /// whose queues block.
     blocked_by: Vec<usize>,
@@ -52,6 +61,7 @@ impl Lane {
             flattener: Flattener::default(),
             hostname: Arc::clone(&plan.hostname),
             now: Timestamp::now(),
+            flushed_at: Instant::now(),
             blocked_by: Vec::new(),
         })
     }
@@ -59,6 +69,10 @@ impl Lane {
     /// Looks at the clock; called once for every read. The events decoded from
     /// it are exported "now".
     pub fn tick(&mut self) {
+        if self.flushed_at.elapsed() >= OPEN_MAX {
+            // What does not fit now is tried again at the next tick or flush.
+            self.flush();
+        }
         self.now = Timestamp::now();
         self.blocked_by.clear();
     }
@@ -66,7 +80,7 @@ impl Lane {
     /// Routes an event: counts it, formats it for every exporter that wants it.
     #[inline]
     pub fn event(&mut self, event: &Event<'_>) {
-        let Lane { router, stages, flattener, hostname, now, blocked_by } = self;
+        let Lane { router, stages, flattener, hostname, now, blocked_by, .. } = self;
         router.route(event, |route, exporter| {
             let stage = &mut stages[exporter];
             flattener.with_raw(event, &route.export, hostname, *now, |raw| stage.format(raw));
@@ -96,6 +110,7 @@ impl Lane {
             flushed &= stage.close_batch();
         }
         self.router.publish();
+        self.flushed_at = Instant::now();
         flushed
     }
 

@@ -62,7 +62,7 @@ struct Running {
     notices: Receiver<Notice>,
     /// An input could not be read.
     input_failed: bool,
-    /// How many inputs end by themselves; all of them or the host runs until told.
+    /// There are inputs that never end by themselves: the host runs until told.
     endless: bool,
 }
 
