@@ -212,7 +212,8 @@ impl State {
                             return false;
                         }
                         self.wait_for_room();
-                        self.lane.unblock();
+                        // All of them: what was for others must not wait as well.
+                        self.lane.flush();
                     }
                 }
             }
