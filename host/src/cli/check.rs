@@ -19,7 +19,7 @@ pub(super) fn check(paths: &[PathBuf]) -> Exit {
         errors.iter().for_each(|error| eprintln!("error: {error}"));
         return Exit::Config;
     }
-    println!(
+    outln!(
         "ok: {} inputs, {} metrics, {} exporters, {} warnings",
         config.inputs.len(),
         config.metrics.len(),
@@ -31,7 +31,7 @@ pub(super) fn check(paths: &[PathBuf]) -> Exit {
             config.exporters.iter().find(|exporter| exporter.name.value == wanted.value)
         });
         if let Some(exporter) = exporter {
-            println!(
+            outln!(
                 "  {} -> {} ({}, {})",
                 metric.name.value,
                 exporter.name.value,
@@ -47,6 +47,6 @@ pub(super) fn check(paths: &[PathBuf]) -> Exit {
 pub(super) fn effective(paths: &[PathBuf]) -> Exit {
     let loaded = load(paths, Placement::InPlace, false);
     let Some(config) = loaded.config else { return Exit::Config };
-    print!("{}", config::effective(&config, &loaded.registry));
+    out!("{}", config::effective(&config, &loaded.registry));
     Exit::Success
 }

@@ -59,7 +59,7 @@ pub(super) fn filter(args: &FilterArgs) -> Exit {
         }
     };
     if args.canonical {
-        println!("{}", filter.canonical());
+        outln!("{}", filter.canonical());
         return Exit::Success;
     }
     let found = match &args.file {

@@ -2,7 +2,21 @@
 //!
 //! Only here is anything printed; the rooms behind it log.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is what people see")]
+#![allow(clippy::print_stderr, reason = "this is what people see")]
+
+/// Prints to standard output, as `print!` does.
+macro_rules! out {
+    ($($text:tt)*) => {
+        $crate::cli::write_out(format_args!($($text)*))
+    };
+}
+
+/// Prints a line to standard output, as `println!` does.
+macro_rules! outln {
+    ($($text:tt)*) => {
+        $crate::cli::write_out(format_args!("{}\n", format_args!($($text)*)))
+    };
+}
 
 mod check;
 mod demo;
@@ -11,7 +25,11 @@ mod load;
 mod plugins;
 mod run;
 
-use std::path::PathBuf;
+use std::{
+    fmt,
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -58,6 +76,15 @@ struct PluginArgs {
     /// several times.
     #[arg(long = "plugin-dir", value_name = "DIR")]
     plugin_dir: Vec<PathBuf>,
+}
+
+/// Writes to standard output. When nobody reads that any more, as behind `| head`,
+/// the process ends quietly; there is nobody to tell about other errors.
+fn write_out(text: fmt::Arguments<'_>) {
+    let written = io::stdout().lock().write_fmt(text);
+    if written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+        std::process::exit(0);
+    }
 }
 
 /// Runs the command that the process was started as.

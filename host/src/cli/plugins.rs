@@ -43,11 +43,11 @@ pub(super) fn scan(places: &PluginArgs) -> Registry {
 }
 
 fn list(registry: &Registry) -> Exit {
-    println!("{:<12} {:<7} {:<8} {:<6} DESCRIPTION", "NAME", "KIND", "VERSION", "SDK");
+    outln!("{:<12} {:<7} {:<8} {:<6} DESCRIPTION", "NAME", "KIND", "VERSION", "SDK");
     for library in registry.libraries() {
         let Library { name, version, sdk_version, description, .. } = library;
-        println!("{name:<12} {:<7} {version:<8} {sdk_version:<6} {description}", kind(library));
-        println!("{:<12} {}", "", library.path.display());
+        outln!("{name:<12} {:<7} {version:<8} {sdk_version:<6} {description}", kind(library));
+        outln!("{:<12} {}", "", library.path.display());
     }
     Exit::Success
 }
@@ -68,16 +68,16 @@ fn show(registry: &Registry, name: &str) -> Exit {
         eprintln!("error: there is no plugin `{name}`; there are: {}", known.join(", "));
         return Exit::Config;
     };
-    println!("{} {}: {}", library.name, library.version, library.description);
-    println!("file    {}", library.path.display());
-    println!("sha256  {}", library.sha256);
-    println!("sdk     {}", library.sdk_version);
+    outln!("{} {}: {}", library.name, library.version, library.description);
+    outln!("file    {}", library.path.display());
+    outln!("sha256  {}", library.sha256);
+    outln!("sdk     {}", library.sdk_version);
     for (kind, schema) in [
         ("format", &library.format.as_ref().map(|(_, schema)| schema)),
         ("driver", &library.driver.as_ref().map(|(_, schema)| schema)),
     ] {
         if let Some(schema) = schema {
-            println!();
+            outln!("");
             show_settings(kind, schema);
         }
     }
@@ -87,22 +87,22 @@ fn show(registry: &Registry, name: &str) -> Exit {
 fn show_settings(kind: &str, schema: &Value) {
     let properties = properties(schema);
     if properties.is_empty() {
-        println!("The {kind} has no settings.");
+        outln!("The {kind} has no settings.");
         return;
     }
-    println!("Settings of the {kind}:");
+    outln!("Settings of the {kind}:");
     for property in &properties {
         let default = match (&property.default, property.required) {
             (_, true) => "required".to_owned(),
             (Some(default), false) => format!("default {}", written(default, &property.kind)),
             (None, false) => "no default".to_owned(),
         };
-        println!("\n  {} = {}   ({default})", property.name, value_hint(property));
+        outln!("\n  {} = {}   ({default})", property.name, value_hint(property));
         for line in wrapped(property.description, 72) {
-            println!("      {line}");
+            outln!("      {line}");
         }
         if !property.aliases.is_empty() {
-            println!("      Also written: {}", property.aliases.join(", "));
+            outln!("      Also written: {}", property.aliases.join(", "));
         }
     }
 }

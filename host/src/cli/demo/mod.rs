@@ -74,12 +74,12 @@ fn demonstrate() -> io::Result<Exit> {
             return Ok(Exit::Config);
         }
     };
-    println!("A host, in this process, with the configuration {}:", config_path.display());
-    println!("recorded connections of a real Dovecot 2.4 -> stats-writer socket -> filters");
-    println!("  -> json  -> file       {}", directory.join(JSON_FILE).display());
-    println!("  -> tab   -> file       {}", directory.join(TAB_FILE).display());
-    println!("  -> json  -> http-post  {} (a listener of this command's own)", web.url());
-    println!();
+    outln!("A host, in this process, with the configuration {}:", config_path.display());
+    outln!("recorded connections of a real Dovecot 2.4 -> stats-writer socket -> filters");
+    outln!("  -> json  -> file       {}", directory.join(JSON_FILE).display());
+    outln!("  -> tab   -> file       {}", directory.join(TAB_FILE).display());
+    outln!("  -> json  -> http-post  {} (a listener of this command's own)", web.url());
+    outln!("");
     let observer = pipeline.observer();
     let ended = run_and_show(pipeline, &observer, &directory, &web)?;
     summary(&observer.figures(), &directory, &web);
@@ -118,9 +118,15 @@ fn run_and_show(
 
 /// Shows a line of figures and a sample now and then, until `done`.
 fn show_until(done: &Receiver<()>, observer: &Observer, directory: &Path, web: &WebListener) {
-    println!(
+    outln!(
         "{:>6} {:>9} {:>9} {:>9} {:>11} {:>11} {:>11}",
-        "TIME", "LINES IN", "EVENTS", "REJECTED", "JSON FILE", "TAB FILE", "HTTP"
+        "TIME",
+        "LINES IN",
+        "EVENTS",
+        "REJECTED",
+        "JSON FILE",
+        "TAB FILE",
+        "HTTP"
     );
     let start = Instant::now();
     let mut samples = [
@@ -135,7 +141,7 @@ fn show_until(done: &Receiver<()>, observer: &Observer, directory: &Path, web: &
         let input = figures.inputs.first().map(|(_, input)| input.clone()).unwrap_or_default();
         let delivered =
             |at: usize| figures.exporters.get(at).map_or(0, |(_, exporter)| exporter.delivered);
-        println!(
+        outln!(
             "{:>5.1}s {:>9} {:>9} {:>9} {:>11} {:>11} {:>11}",
             start.elapsed().as_secs_f64(),
             input.received,
@@ -147,11 +153,11 @@ fn show_until(done: &Receiver<()>, observer: &Observer, directory: &Path, web: &
         );
         let count = samples.len();
         if let Some((name, line)) = samples[turn % count].next() {
-            println!("       {name}: {line}");
+            outln!("       {name}: {line}");
         }
         turn += 1;
         if ended {
-            println!();
+            outln!("");
             return;
         }
     }
@@ -196,9 +202,9 @@ impl<'a> Sample<'a> {
 
 /// The ledger, and where everything lies.
 fn summary(figures: &Figures, directory: &Path, web: &WebListener) {
-    println!("The ledger:");
+    outln!("The ledger:");
     for (name, input) in &figures.inputs {
-        println!(
+        outln!(
             "  input {name}: received {} lines = decoded {} + rejected {}; {} of them events",
             input.received,
             input.decoded,
@@ -207,10 +213,10 @@ fn summary(figures: &Figures, directory: &Path, web: &WebListener) {
         );
     }
     for (name, matched) in &figures.metrics {
-        println!("  metric {name}: matched {matched}");
+        outln!("  metric {name}: matched {matched}");
     }
     for (name, exporter) in &figures.exporters {
-        println!(
+        outln!(
             "  exporter {name}: matched {} = delivered {} + dropped {} + queued {}",
             exporter.matched,
             exporter.delivered,
@@ -218,16 +224,16 @@ fn summary(figures: &Figures, directory: &Path, web: &WebListener) {
             exporter.queued
         );
     }
-    println!("  the listener took {} requests", web.requests());
-    println!();
-    println!("Everything lies in {}:", directory.display());
+    outln!("  the listener took {} requests", web.requests());
+    outln!("");
+    outln!("Everything lies in {}:", directory.display());
     for file in ["demo.conf", JSON_FILE, TAB_FILE] {
         let path = directory.join(file);
         let size = std::fs::metadata(&path).map_or(0, |status| status.len());
-        println!("  {file:<13} {size:>8} bytes");
+        outln!("  {file:<13} {size:>8} bytes");
     }
-    println!();
-    println!(
+    outln!("");
+    outln!(
         "Try: fantail filter 'event=imap_command_finished AND cmd_name=FETCH' {}",
         directory.join(JSON_FILE).display()
     );
