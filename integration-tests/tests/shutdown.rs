@@ -189,3 +189,34 @@ metric all {
     assert_eq!(ended.exporter("out").delivered, 3);
     assert_eq!((ended.input("a").events, ended.input("b").events), (1, 2));
 }
+
+#[test]
+fn a_fifo_without_a_writer_does_not_delay_a_stop() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let dir = Workdir::new();
+    mknodat(CWD, dir.path("fifo"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+    let config = "
+input in {
+  driver = file
+  path = $DIR/fifo
+}
+metric all {
+  filter = event=*
+  exporter = out
+}
+event_exporter out {
+  driver = file
+  file_path = $DIR/out
+  format = json
+}
+";
+    let begun = Instant::now();
+    Host::start(&dir, config).stop().expect_status(0);
+    // Far below shutdown_timeout, which is 10 s.
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    // With a writer it is read to that one's end.
+    let host = Host::start(&dir, config);
+    std::fs::write(dir.path("fifo"), events::lines([events::json("e", 1)])).unwrap();
+    host.wait().expect_status(0);
+    assert_eq!(dir.lines("out").len(), 1);
+}

@@ -3,8 +3,11 @@
 use std::{
     fs::File,
     io,
-    os::fd::{AsFd, OwnedFd},
-    path::PathBuf,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::OpenOptionsExt,
+    },
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,6 +19,7 @@ use std::{
 use crossbeam_channel::Sender;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    fs::OFlags,
     io::Errno,
 };
 
@@ -117,6 +121,13 @@ struct State {
     failed: bool,
 }
 
+/// Opens a file to read. A FIFO that nobody writes to yet is waited for later, where
+/// a stop is heard.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK.bits() as i32;
+    File::options().read(true).custom_flags(flags).open(path)
+}
+
 impl State {
     /// Reads everything; whether all of it could be read.
     fn run(mut self, source: Source) -> bool {
@@ -131,7 +142,7 @@ impl State {
                         break;
                     }
                     let shown = path.display().to_string();
-                    match File::open(&path) {
+                    match open(&path) {
                         Ok(file) => self.read(&file.into(), &shown, false),
                         Err(error) => self.fail(&shown, &error),
                     }
