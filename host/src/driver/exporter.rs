@@ -39,6 +39,9 @@ const PANICS_MAX: u32 = 3;
 /// The longest pause that a peer can ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
+/// The longest pause of a host that is to end.
+const FINISHING_PAUSE_MAX: Duration = Duration::from_millis(500);
+
 /// How to make instances of an exporter's driver.
 #[derive(Clone)]
 pub struct DriverSource {
@@ -348,11 +351,22 @@ impl State {
 
     /// Waits before the next attempt, and obeys meanwhile.
     fn pause(&mut self, asked_for: Option<Duration>) {
-        let until = Instant::now() + self.backoff.next_pause(asked_for);
+        let mut pause = self.backoff.next_pause(asked_for);
+        if self.finishing {
+            pause = pause.min(FINISHING_PAUSE_MAX);
+        }
+        let until = Instant::now() + pause;
         while !self.abandoned.load(Ordering::Relaxed) {
             let left = until.saturating_duration_since(Instant::now());
             match self.commands.recv_timeout(left) {
-                Ok(command) => self.obey(command),
+                Ok(command) => {
+                    self.obey(command);
+                    if self.finishing {
+                        // The end is near: one attempt now, and short pauses after it.
+                        self.backoff.reset();
+                        return;
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => return,
                 Err(RecvTimeoutError::Disconnected) => {
                     // Nobody is left to command: what remains is tried once more.

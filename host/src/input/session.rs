@@ -162,7 +162,8 @@ impl Session {
             // A line of JSON that was cut is no JSON any more. In the other
             // formats a cut line may look whole: it counts only where nobody
             // would have cut it.
-            let whole = match self.decoder.as_ref().map(Decoder::protocol) {
+            let known = self.decoder.as_ref().map(Decoder::protocol);
+            let whole = match known.or_else(|| Protocol::detect(rest)) {
                 Some(Protocol::StatsWriter) => false,
                 Some(Protocol::TabText) => end == End::OfFile,
                 Some(Protocol::Json) | None => true,
