@@ -22,6 +22,7 @@ pub mod log;
 #[cfg(feature = "runner")]
 pub mod runner;
 mod settings;
+pub mod tab_escape;
 mod time;
 mod time_format;
 

@@ -2,15 +2,13 @@
 //!
 //! A list travels as one run of bytes from the wire to the plugin: its elements
 //! escaped and joined by TAB, and their number beside it (an empty list and a
-//! list of one empty element are the same bytes). The escapes are the ones of
-//! Dovecot's line protocols: the byte 0x01 followed by `0` is NUL, `1` is 0x01
-//! itself, `t` is TAB, `r` is CR and `n` is LF. Nothing has to be copied to
-//! look at an element that has no escape in it.
+//! list of one empty element are the same bytes). The escapes are those of
+//! [`tab_escape`]. Nothing has to be copied to look at an element that has no
+//! escape in it.
 
 use std::borrow::Cow;
 
-/// The byte that introduces an escape.
-const ESCAPE: u8 = 0x01;
+use crate::tab_escape::{self, ESCAPE};
 
 /// A borrowed list of strings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,49 +49,29 @@ impl<'a> List<'a> {
         let count = self.count;
         escaped.split(|&byte| byte == b'\t').take(count).map(unescape)
     }
+
+    /// The elements, escaped and joined by TAB: what [`from_escaped`](Self::from_escaped)
+    /// takes.
+    pub fn escape<E: AsRef<[u8]>>(elements: &[E]) -> Vec<u8> {
+        let mut escaped = Vec::new();
+        for (index, element) in elements.iter().enumerate() {
+            if index > 0 {
+                escaped.push(b'\t');
+            }
+            tab_escape::escape_into(element.as_ref(), &mut escaped);
+        }
+        escaped
+    }
 }
 
-/// Undoes the escapes of one element. A 0x01 that introduces nothing known is
-/// kept, with the byte behind it.
+/// One element without its escapes.
 fn unescape(element: &[u8]) -> Cow<'_, [u8]> {
     if !element.contains(&ESCAPE) {
         return Cow::Borrowed(element);
     }
     let mut plain = Vec::with_capacity(element.len());
-    let mut bytes = element.iter().copied();
-    while let Some(byte) = bytes.next() {
-        if byte != ESCAPE {
-            plain.push(byte);
-            continue;
-        }
-        match bytes.next() {
-            Some(b'0') => plain.push(0),
-            Some(b'1') => plain.push(ESCAPE),
-            Some(b't') => plain.push(b'\t'),
-            Some(b'r') => plain.push(b'\r'),
-            Some(b'n') => plain.push(b'\n'),
-            Some(other) => plain.extend([ESCAPE, other]),
-            None => plain.push(ESCAPE),
-        }
-    }
+    tab_escape::unescape_into(element, &mut plain);
     Cow::Owned(plain)
-}
-
-/// Escapes one element.
-#[cfg(feature = "runner")]
-pub(crate) fn escape(element: &[u8]) -> Vec<u8> {
-    let mut escaped = Vec::with_capacity(element.len());
-    for &byte in element {
-        match byte {
-            0 => escaped.extend([ESCAPE, b'0']),
-            ESCAPE => escaped.extend([ESCAPE, b'1']),
-            b'\t' => escaped.extend([ESCAPE, b't']),
-            b'\r' => escaped.extend([ESCAPE, b'r']),
-            b'\n' => escaped.extend([ESCAPE, b'n']),
-            plain => escaped.push(plain),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]
@@ -113,5 +91,16 @@ mod tests {
         check(b"\t", 2, &[b"", b""]);
         check(b"a\x01tb\t\x010\x011\x01r\x01n", 2, &[b"a\tb", b"\0\x01\r\n"]);
         check(b"\x01\tx\x01z", 2, &[b"\x01", b"x\x01z"]);
+    }
+
+    #[test]
+    fn elements_are_escaped_and_joined() {
+        let check = |elements: &[&str], expected: &[u8]| {
+            assert_eq!(List::escape(elements), expected);
+        };
+        check(&[], b"");
+        check(&[""], b"");
+        check(&["", ""], b"\t");
+        check(&["a\tb", "\0\x01\r\n", "c"], b"a\x01tb\t\x010\x011\x01r\x01n\tc");
     }
 }

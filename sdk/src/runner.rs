@@ -15,7 +15,7 @@ use crate::{
         driver_table, format_table, outcome, part, send_status, value_kind, DriverInstance,
         FormatFailure, FormatInstance, RSlice, RawEvent, RawField,
     },
-    Driver, DriverContext, Format, FormatContext,
+    Driver, DriverContext, Format, FormatContext, List,
 };
 
 /// Runs a format.
@@ -260,10 +260,8 @@ impl TestEvent {
     /// Adds a list field.
     #[must_use]
     pub fn list<E: AsRef<[u8]>>(self, key: impl AsRef<[u8]>, elements: &[E]) -> Self {
-        let escaped: Vec<_> =
-            elements.iter().map(|element| crate::list::escape(element.as_ref())).collect();
         let count = elements.len() as i64;
-        self.field(key.as_ref(), &escaped.join(&b'\t'), count, value_kind::LIST)
+        self.field(key.as_ref(), &List::escape(elements), count, value_kind::LIST)
     }
 
     /// Adds a field of a kind that only a later SDK knows.

@@ -2,14 +2,13 @@
 //!
 //! The byte 0x01 introduces an escape: `0` is NUL, `1` is 0x01 itself, `t` is
 //! TAB, `r` is CR and `n` is LF. Nothing else is escaped, so every other byte
-//! stands for itself.
-
-use std::borrow::Cow;
+//! stands for itself. The elements of a [`List`](crate::List) are written so.
 
 /// The byte that introduces an escape.
 pub const ESCAPE: u8 = 0x01;
 
 /// The character behind [`ESCAPE`] that stands for `byte`, when it needs one.
+#[inline]
 pub const fn escape_code(byte: u8) -> Option<u8> {
     match byte {
         0 => Some(b'0'),
@@ -21,7 +20,8 @@ pub const fn escape_code(byte: u8) -> Option<u8> {
     }
 }
 
-/// The byte that `code` behind [`ESCAPE`] stands for.
+/// The byte that `code` behind [`ESCAPE`] stands for; `None` when it is no escape.
+#[inline]
 pub const fn unescape_code(code: u8) -> Option<u8> {
     match code {
         b'0' => Some(0),
@@ -31,16 +31,6 @@ pub const fn unescape_code(code: u8) -> Option<u8> {
         b'n' => Some(b'\n'),
         _ => None,
     }
-}
-
-/// `text` with its escapes, copied only when it needs any.
-pub fn escape(text: &[u8]) -> Cow<'_, [u8]> {
-    if text.iter().all(|&byte| escape_code(byte).is_none()) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = Vec::with_capacity(text.len() + 8);
-    escape_into(text, &mut escaped);
-    Cow::Owned(escaped)
 }
 
 /// Appends `text` with its escapes.
@@ -75,12 +65,14 @@ pub fn unescape_into(text: &[u8], out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{escape, unescape_into};
+    use super::{escape_into, unescape_into};
 
     #[test]
     fn escapes_go_both_ways() {
         let check = |plain: &[u8], escaped: &[u8]| {
-            assert_eq!(&*escape(plain), escaped);
+            let mut there = Vec::new();
+            escape_into(plain, &mut there);
+            assert_eq!(there, escaped);
             let mut back = Vec::new();
             unescape_into(escaped, &mut back);
             assert_eq!(back, plain);

@@ -3,11 +3,12 @@
 //! The line must be UTF-8, which its decoder has made sure of. Strings are found
 //! eight bytes at a time; only those with an escape are copied.
 
+use fantail_sdk::tab_escape::{ESCAPE, escape_code};
+
 use super::error::{LineError, Reason};
 use super::number::canonical_integer;
 use super::time;
 use crate::event::{SlotValue, Span};
-use crate::text::tab_escape::{ESCAPE, escape_code};
 
 /// The deepest nesting of a JSON value.
 pub(super) const DEPTH_MAX: u32 = 64;

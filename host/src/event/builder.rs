@@ -1,14 +1,13 @@
 //! Events made by hand: for tests, benchmarks and fuzz targets, which have no
 //! line to decode.
 
-use fantail_sdk::Timestamp;
+use fantail_sdk::{List, Timestamp};
 
 use super::category::{CategoryId, CategoryRegistry};
 use super::event::{Ancestors, Categories, Event, Layer, Parts, Source};
 use super::log_type::LogType;
 use super::open::{OpenContent, OpenEvents, OpenId, OpenLimits};
 use super::slot::{Bytes, Slot, SlotValue, Span};
-use crate::text::tab_escape;
 
 /// An event that owns its bytes.
 #[derive(Clone, Debug, Default)]
@@ -116,9 +115,7 @@ impl EventBuilder {
     /// Adds a list field.
     #[must_use]
     pub fn list<E: AsRef<[u8]>>(mut self, key: impl AsRef<[u8]>, elements: &[E]) -> Self {
-        let escaped: Vec<_> =
-            elements.iter().map(|element| tab_escape::escape(element.as_ref())).collect();
-        let value = SlotValue::List(self.keep(&escaped.join(&b'\t')), elements.len() as u32);
+        let value = SlotValue::List(self.keep(&List::escape(elements)), elements.len() as u32);
         self.field(key.as_ref(), value)
     }
 

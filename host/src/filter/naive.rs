@@ -2,13 +2,12 @@
 //!
 //! It is the reference for every faster one. It allocates nothing.
 
-use fantail_sdk::List;
+use fantail_sdk::{List, tab_escape};
 
 use super::ast::{Expr, FieldTest, Node, NodeId, Op, Test, TestId};
 use super::literal::{Decimal, Literal};
 use super::mismatch::MismatchKind;
 use crate::event::{Event, Source, Value};
-use crate::text::tab_escape;
 
 /// Whether the event matches. `report` is told of every comparison that can't
 /// work, among the tests that the answer depends on.

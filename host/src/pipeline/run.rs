@@ -12,6 +12,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
+use fantail_sdk::tab_escape;
 
 use super::{
     build::{Entrance, Pipeline},
@@ -22,7 +23,6 @@ use crate::{
     input::{InputKind, Listener, ListenerThread, Notice, Reader, WorkerThread},
     queue::{Queue, Wake},
     telemetry::ledger::DropReason,
-    text::tab_escape,
 };
 
 /// How often a stopping host looks whether its threads have ended.

@@ -1,4 +1,3 @@
 //! Leaf encodings, each with its own specification.
 
 pub mod rfc3339;
-pub mod tab_escape;

@@ -3,8 +3,8 @@
 use fantail::decode::{LineError, LineScratch};
 use fantail::event::{Categories, Event, Value};
 use fantail_integration_tests::format_cases::cases;
-use fantail_sdk::FormatContext;
 use fantail_sdk::abi::{FormatInstance, FormatTableRef, RSlice, RawEvent, RawField, value_kind};
+use fantail_sdk::{FormatContext, List};
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof};
 use serde_json::json;
 
@@ -198,9 +198,7 @@ fn values() -> impl Strategy<Value = WrittenValue> {
         1 => any::<i64>().prop_map(|micros| WrittenValue::new(value_kind::TIMESTAMP, b"", micros)),
         1 => Just(WrittenValue::new(value_kind::IP, b"2001:db8::1", 0)),
         1 => prop::collection::vec(texts(), 0..4).prop_map(|elements| {
-            let escape = |element: &Vec<u8>| fantail::text::tab_escape::escape(element).into_owned();
-            let escaped: Vec<_> = elements.iter().map(escape).collect();
-            WrittenValue::new(value_kind::LIST, &escaped.join(&b'\t'), elements.len() as i64)
+            WrittenValue::new(value_kind::LIST, &List::escape(&elements), elements.len() as i64)
         }),
         1 => prop::sample::select(json.to_vec())
             .prop_map(|json| WrittenValue::new(value_kind::JSON, json.as_bytes(), 0)),

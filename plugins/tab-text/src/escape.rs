@@ -4,10 +4,10 @@
 //! looked at and copied; the rest of the text from the first special byte on goes
 //! another, slower way.
 
-use fantail_sdk::Buffer;
-
-/// The byte that introduces an escape.
-const ESCAPE: u8 = 0x01;
+use fantail_sdk::{
+    Buffer,
+    tab_escape::{ESCAPE, escape_code},
+};
 
 /// Appends `text` with its escapes.
 #[inline]
@@ -67,14 +67,7 @@ fn short_word(bytes: &[u8]) -> u64 {
 fn write_special(text: &[u8], out: &mut Buffer<'_>) {
     let mut run = 0;
     for (at, &byte) in text.iter().enumerate() {
-        let code = match byte {
-            0 => b'0',
-            ESCAPE => b'1',
-            b'\t' => b't',
-            b'\r' => b'r',
-            b'\n' => b'n',
-            _ => continue,
-        };
+        let Some(code) = escape_code(byte) else { continue };
         out.extend(&text[run..at]);
         out.extend(&[ESCAPE, code]);
         run = at + 1;

@@ -17,7 +17,7 @@
 //!
 //! Every other item is ignored (`a`, to log the source always, among them).
 
-use fantail_sdk::Timestamp;
+use fantail_sdk::{Timestamp, tab_escape};
 
 use super::address::{self, Form};
 use super::number;
@@ -25,7 +25,6 @@ use super::token::{Token, Tokens};
 use crate::decode::{LineError, Reason};
 use crate::event::key_index::{Inserted, KeyIndex};
 use crate::event::{Bytes, CategoryId, CategoryRegistry, Layer, Slot, SlotValue, Source, Span};
-use crate::text::tab_escape;
 
 /// Fields that one line may set.
 pub(super) const FIELDS_MAX: usize = 1000;

@@ -23,12 +23,13 @@ mod item;
 mod number;
 mod token;
 
+use fantail_sdk::tab_escape;
+
 use super::{Decoded, LineError, Reason};
 use crate::event::{
     Ancestors, Categories, CategoryError, CategoryRegistry, Event, LogType, OpenContent, OpenError,
     OpenEvents, OpenId, OpenLimits, Parts,
 };
-use crate::text::tab_escape;
 use item::{Draft, argument, syntax};
 use token::{Token, Tokens};
 

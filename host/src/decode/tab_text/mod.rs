@@ -12,12 +12,13 @@
 //! one, and every other is text: types are not told by this format. Bytes that
 //! it would escape are taken as they are, for what they are.
 
+use fantail_sdk::tab_escape::{ESCAPE, unescape_code};
+
 use super::error::{LineError, Reason};
 use super::line::{Draft, LineScratch};
 use super::number::canonical_integer;
 use super::time;
 use crate::event::{Event, Parts, SlotValue, Span};
-use crate::text::tab_escape::{ESCAPE, unescape_code};
 
 /// The event in `line`, a line without its LF.
 ///
