@@ -4,7 +4,6 @@
 #![deny(unsafe_code)]
 
 // Leaves: known to every room, knowing none.
-pub mod text;
 pub mod event;
 pub mod telemetry;
 

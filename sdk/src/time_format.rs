@@ -1,16 +1,14 @@
 //! Points in time as text: what an exporter's `time_format` chooses between.
-//!
-//! Days become dates by `civil_from_days` of Howard Hinnant's "chrono-Compatible
-//! Low-Level Date Algorithms" (<https://howardhinnant.github.io/date_algorithms.html>).
 
 use std::io::Write;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Buffer, Timestamp};
-
-const SECONDS_OF_DAY: i64 = 86_400;
+use crate::{
+    time::{civil_from_days, SECONDS_OF_DAY},
+    Buffer, Timestamp,
+};
 
 /// How points in time are written; for a format's settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -68,7 +66,8 @@ impl TimeWriter {
         if day != self.day {
             let (year, month, day_of_month) = civil_from_days(day);
             let Ok(year @ 0..=9999) = u32::try_from(year) else {
-                return write_far_rfc3339(time, out);
+                // A year without four digits: there is no room for it in `text`.
+                return write!(out, "{time}").expect("invariant: a buffer takes everything");
             };
             put_two_digits(&mut self.text, 0, year / 100);
             put_two_digits(&mut self.text, 2, year % 100);
@@ -83,18 +82,6 @@ impl TimeWriter {
         put_six_digits(&mut self.text, 20, time.subsec_micros());
         out.extend(&self.text);
     }
-}
-
-/// A date of a year that has not four digits.
-#[cold]
-fn write_far_rfc3339(time: Timestamp, out: &mut Buffer<'_>) {
-    let seconds = time.seconds();
-    let (year, month, day) = civil_from_days(seconds.div_euclid(SECONDS_OF_DAY));
-    let second = seconds.rem_euclid(SECONDS_OF_DAY);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    let micros = time.subsec_micros();
-    write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
-        .expect("invariant: a buffer takes everything");
 }
 
 fn write_unix(time: Timestamp, out: &mut Buffer<'_>) {
@@ -148,23 +135,6 @@ fn put_six_digits(text: &mut [u8], at: usize, number: u32) {
     put_two_digits(text, at + 4, number % 100);
 }
 
-/// Year, month and day of the day `days` after 1970-01-01.
-fn civil_from_days(days: i64) -> (i64, u32, u32) {
-    const DAYS_OF_ERA: i64 = 146_097;
-    // Eras of 400 years from 0000-03-01: a leap day is then the last of its year.
-    let days = days + 719_468;
-    let era = days.div_euclid(DAYS_OF_ERA);
-    let day_of_era = days.rem_euclid(DAYS_OF_ERA);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month as u32, day as u32)
-}
-
 #[cfg(test)]
 mod tests {
     use super::{TimeFormat, TimeWriter};
@@ -185,6 +155,7 @@ mod tests {
         let mut unix = TimeWriter::new(TimeFormat::Unix);
         let mut check = |micros: i64, date: &str, seconds: &str| {
             assert_eq!(text(&mut rfc3339, micros), date);
+            assert_eq!(Timestamp::from_micros(micros).to_string(), date);
             assert_eq!(text(&mut unix, micros), seconds);
         };
         check(0, "1970-01-01T00:00:00.000000Z", "0.000000");

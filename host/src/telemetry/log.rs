@@ -17,8 +17,6 @@ use std::{
 use fantail_sdk::Timestamp;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use crate::text::rfc3339;
-
 /// Writes to standard error.
 struct StderrLog {
     for_journal: bool,
@@ -45,7 +43,7 @@ impl Log for StderrLog {
         let line = if self.for_journal {
             format!("<{}>{}\n", priority(record.level()), OneLine(record.args()))
         } else {
-            let now = rfc3339::format(Timestamp::now());
+            let now = Timestamp::now();
             format!("{now} {}: {}\n", word(record.level()), OneLine(record.args()))
         };
         // Nobody is left to tell when standard error can't be written to.

@@ -1,3 +1,0 @@
-//! Leaf encodings, each with its own specification.
-
-pub mod rfc3339;
