@@ -12,11 +12,12 @@ pub struct Field<'a> {
 }
 
 /// What a field holds.
+///
+/// These are all kinds within this major version of the SDK: one that only a later
+/// host knows arrives as text, so a `match` needs no arm for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum FieldValue<'a> {
-    /// Text, of any bytes; also a value of a kind that this version of the SDK
-    /// does not know.
+    /// Text, of any bytes; empty also when the sender cleared the field.
     Text(&'a [u8]),
     /// A signed 64-bit integer.
     Integer(i64),

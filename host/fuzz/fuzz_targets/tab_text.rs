@@ -3,7 +3,8 @@
 #![no_main]
 
 use fantail::decode::{LineScratch, tab_text};
-use fantail::event::{Categories, Value};
+use fantail::event::Categories;
+use fantail_sdk::FieldValue;
 
 libfuzzer_sys::fuzz_target!(|line: &[u8]| {
     let mut scratch = LineScratch::default();
@@ -19,8 +20,8 @@ libfuzzer_sys::fuzz_target!(|line: &[u8]| {
     for field in event.own.fields() {
         keys.push(field.key);
         match field.value {
-            Value::List(list) => assert_eq!(list.iter().count(), list.len()),
-            Value::Json(json) => assert!(!json.is_empty()),
+            FieldValue::List(list) => assert_eq!(list.iter().count(), list.len()),
+            FieldValue::Json(json) => assert!(!json.is_empty()),
             _ => {}
         }
     }

@@ -1,11 +1,11 @@
 //! One decoded event.
 
-use fantail_sdk::Timestamp;
+use fantail_sdk::{FieldValue, Timestamp};
 
 use super::category::{CategoryId, CategoryRegistry};
 use super::log_type::LogType;
 use super::open::{OpenEvents, OpenId};
-use super::slot::{Bytes, Field, Slot, Span, Value};
+use super::slot::{Bytes, Field, Slot, Span};
 
 /// Where in its program an event was created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl<'a> Layer<'a> {
     }
 
     /// The value of the field `key`, when this layer has it.
-    pub fn value(&self, key: &[u8]) -> Option<Value<'a>> {
+    pub fn value(&self, key: &[u8]) -> Option<FieldValue<'a>> {
         let slot = self.slots.iter().find(|slot| self.bytes.at(slot.key) == key)?;
         Some(self.bytes.field(slot).value)
     }
@@ -181,13 +181,16 @@ impl<'a> Event<'a> {
     /// see [`list_parts`](Self::list_parts).
     ///
     /// `duration` is not computed here: it is the field that came in, if any.
-    pub fn value(&self, key: &[u8]) -> Option<Value<'a>> {
+    pub fn value(&self, key: &[u8]) -> Option<FieldValue<'a>> {
         self.layers().find_map(|layer| layer.value(key))
     }
 
     /// Every value of `key` along the layers, in the order of look-up: the
     /// parts of a list of strings.
-    pub fn list_parts<'k>(&self, key: &'k [u8]) -> impl Iterator<Item = Value<'a>> + use<'a, 'k> {
+    pub fn list_parts<'k>(
+        &self,
+        key: &'k [u8],
+    ) -> impl Iterator<Item = FieldValue<'a>> + use<'a, 'k> {
         self.layers().filter_map(move |layer| layer.value(key))
     }
 

@@ -19,4 +19,4 @@ pub use event::{Ancestors, Categories, Event, Layer, Parts, Source};
 pub use flatten::{Export, Flattener};
 pub use log_type::LogType;
 pub use open::{OpenContent, OpenError, OpenEvents, OpenId, OpenLimits};
-pub use slot::{Bytes, Field, Slot, SlotValue, Span, Value};
+pub use slot::{Bytes, Field, Slot, SlotValue, Span};

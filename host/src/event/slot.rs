@@ -5,7 +5,7 @@
 //! be written anew (an escape was undone); so a decoder can fill the same
 //! `Vec<Slot>` for every event without an allocation.
 
-use fantail_sdk::{List, Timestamp};
+use fantail_sdk::{FieldValue, List, Timestamp};
 
 /// A place in one of a layer's two buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,30 +70,13 @@ pub struct Slot {
     pub value: SlotValue,
 }
 
-/// A field's value, borrowed from its layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Value<'a> {
-    /// Text, of any bytes; empty also when the sender cleared the field.
-    Text(&'a [u8]),
-    /// A signed 64-bit integer.
-    Integer(i64),
-    /// A point in time.
-    Timestamp(Timestamp),
-    /// An IP address, as its canonical text.
-    Ip(&'a [u8]),
-    /// A list of strings.
-    List(List<'a>),
-    /// A JSON value that no other type stands for, as its text.
-    Json(&'a [u8]),
-}
-
 /// A field, borrowed from its layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
     /// The field's name.
     pub key: &'a [u8],
     /// Its value.
-    pub value: Value<'a>,
+    pub value: FieldValue<'a>,
 }
 
 /// The two buffers that a layer's spans count from.
@@ -123,14 +106,14 @@ impl<'a> Bytes<'a> {
     /// The field in `slot`.
     pub fn field(&self, slot: &Slot) -> Field<'a> {
         let value = match slot.value {
-            SlotValue::Text(span) => Value::Text(self.at(span)),
-            SlotValue::Integer(number) => Value::Integer(number),
-            SlotValue::Timestamp(time) => Value::Timestamp(time),
-            SlotValue::Ip(span) => Value::Ip(self.at(span)),
+            SlotValue::Text(span) => FieldValue::Text(self.at(span)),
+            SlotValue::Integer(number) => FieldValue::Integer(number),
+            SlotValue::Timestamp(time) => FieldValue::Timestamp(time),
+            SlotValue::Ip(span) => FieldValue::Ip(self.at(span)),
             SlotValue::List(span, count) => {
-                Value::List(List::from_escaped(self.at(span), count as usize))
+                FieldValue::List(List::from_escaped(self.at(span), count as usize))
             }
-            SlotValue::Json(span) => Value::Json(self.at(span)),
+            SlotValue::Json(span) => FieldValue::Json(self.at(span)),
         };
         Field { key: self.at(slot.key), value }
     }

@@ -2,12 +2,12 @@
 //!
 //! It is the reference for every faster one. It allocates nothing.
 
-use fantail_sdk::{List, tab_escape};
+use fantail_sdk::{FieldValue, List, tab_escape};
 
 use super::ast::{Expr, FieldTest, Node, NodeId, Op, Test, TestId};
 use super::literal::{Decimal, Literal};
 use super::mismatch::MismatchKind;
-use crate::event::{Event, Source, Value};
+use crate::event::{Event, Source};
 
 /// Whether the event matches. `report` is told of every comparison that can't
 /// work, among the tests that the answer depends on.
@@ -84,17 +84,17 @@ fn is_at(source: Source<'_>, wanted: &str) -> bool {
 /// Whether the comparison holds.
 fn compare(test: &FieldTest, event: &Event<'_>) -> Result<bool, MismatchKind> {
     let value = if test.is_duration() {
-        Some(Value::Integer(event.duration))
+        Some(FieldValue::Integer(event.duration))
     } else {
         event.value(test.key.as_bytes())
     };
     match value {
         None => Ok(test.value.is_empty()),
-        Some(Value::Text(text) | Value::Json(text)) => compare_text(test, text),
-        Some(Value::Integer(number)) => compare_number(test, number),
-        Some(Value::Timestamp(_)) => Err(MismatchKind::Timestamp),
-        Some(Value::Ip(address)) => compare_address(test, address),
-        Some(Value::List(_)) => compare_list(test, event),
+        Some(FieldValue::Text(text) | FieldValue::Json(text)) => compare_text(test, text),
+        Some(FieldValue::Integer(number)) => compare_number(test, number),
+        Some(FieldValue::Timestamp(_)) => Err(MismatchKind::Timestamp),
+        Some(FieldValue::Ip(address)) => compare_address(test, address),
+        Some(FieldValue::List(_)) => compare_list(test, event),
     }
 }
 
@@ -147,20 +147,23 @@ fn compare_list(test: &FieldTest, event: &Event<'_>) -> Result<bool, MismatchKin
     let mut is_empty = true;
     for part in event.list_parts(test.key.as_bytes()) {
         match part {
-            Value::List(list) => {
+            FieldValue::List(list) => {
                 is_empty &= list.is_empty();
                 if elements(list).any(|element| test.value.matches_text(element)) {
                     return Ok(true);
                 }
             }
             // A plain text in an ancestor is a list of one.
-            Value::Text(text) => {
+            FieldValue::Text(text) => {
                 is_empty = false;
                 if test.value.matches_text(text.iter().copied()) {
                     return Ok(true);
                 }
             }
-            Value::Integer(_) | Value::Timestamp(_) | Value::Ip(_) | Value::Json(_) => {}
+            FieldValue::Integer(_)
+            | FieldValue::Timestamp(_)
+            | FieldValue::Ip(_)
+            | FieldValue::Json(_) => {}
         }
     }
     Ok(is_empty && test.value.is_empty())

@@ -1,10 +1,10 @@
 //! A relay in a test: a line is decoded by the host and written again by a format.
 
 use fantail::decode::{LineError, LineScratch};
-use fantail::event::{Categories, Event, Value};
+use fantail::event::{Categories, Event};
 use fantail_integration_tests::format_cases::cases;
 use fantail_sdk::abi::{FormatInstance, FormatTableRef, RSlice, RawEvent, RawField, value_kind};
-use fantail_sdk::{FormatContext, List};
+use fantail_sdk::{FieldValue, FormatContext, List};
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof};
 use serde_json::json;
 
@@ -107,15 +107,9 @@ impl WrittenValue {
         WrittenValue { kind, text: text.to_vec(), number }
     }
 
-    fn of(value: Value<'_>) -> Self {
-        match value {
-            Value::Text(text) => Self::new(value_kind::TEXT, text, 0),
-            Value::Integer(number) => Self::new(value_kind::INTEGER, b"", number),
-            Value::Timestamp(time) => Self::new(value_kind::TIMESTAMP, b"", time.as_micros()),
-            Value::Ip(text) => Self::new(value_kind::IP, text, 0),
-            Value::List(list) => Self::new(value_kind::LIST, list.escaped(), list.len() as i64),
-            Value::Json(text) => Self::new(value_kind::JSON, text, 0),
-        }
+    fn of(value: FieldValue<'_>) -> Self {
+        let raw = RawField::new(b"", value);
+        Self::new(raw.kind, raw.text.as_slice(), raw.number)
     }
 }
 

@@ -120,8 +120,6 @@ impl Json {
             }
             FieldValue::Json(json) => out.extend(json),
             FieldValue::Ip(text) => write_string(text, out),
-            // A kind of a later SDK: nothing is known of it.
-            _ => out.extend(b"null"),
         }
     }
 

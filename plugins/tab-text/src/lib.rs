@@ -103,8 +103,6 @@ impl TabText {
             FieldValue::Timestamp(time) => self.times.write(time, out),
             FieldValue::List(list) => write_escaped(list.escaped(), out),
             FieldValue::Ip(text) => write_escaped(text, out),
-            // A kind of a later SDK: nothing is known of it.
-            _ => {}
         }
     }
 

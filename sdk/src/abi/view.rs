@@ -5,6 +5,8 @@ use abi_stable::{
     StableAbi,
 };
 
+use crate::FieldValue;
+
 /// The bits of [`RawEvent::parts`].
 pub mod part {
     /// The event's name.
@@ -62,6 +64,22 @@ pub struct RawField<'a> {
     pub kind: u32,
     /// Zero; a plugin ignores bits that it does not know.
     pub flags: u32,
+}
+
+impl<'a> RawField<'a> {
+    /// A field as it crosses to a plugin; [`Field`](crate::Field) is the way back.
+    #[inline]
+    pub fn new(key: &'a [u8], value: FieldValue<'a>) -> Self {
+        let (kind, text, number): (u32, &[u8], i64) = match value {
+            FieldValue::Text(text) => (value_kind::TEXT, text, 0),
+            FieldValue::Integer(number) => (value_kind::INTEGER, b"", number),
+            FieldValue::Timestamp(time) => (value_kind::TIMESTAMP, b"", time.as_micros()),
+            FieldValue::Ip(text) => (value_kind::IP, text, 0),
+            FieldValue::List(list) => (value_kind::LIST, list.escaped(), list.len() as i64),
+            FieldValue::Json(text) => (value_kind::JSON, text, 0),
+        };
+        RawField { key: key.into(), text: text.into(), number, kind, flags: 0 }
+    }
 }
 
 /// An event: the parts that the exporter asked for and the event has.

@@ -1,8 +1,8 @@
-use fantail_sdk::List;
+use fantail_sdk::{FieldValue, List};
 
 use super::decode;
 use crate::decode::{LineScratch, Reason};
-use crate::event::{Categories, Parts, Value};
+use crate::event::{Categories, Parts};
 
 #[test]
 fn every_part_is_read() {
@@ -15,7 +15,7 @@ fn every_part_is_read() {
     assert_eq!(event.start_time.as_micros(), 1_000_000);
     assert_eq!(event.end_time.unwrap().as_micros(), 2_000_000);
     assert_eq!((event.duration, event.parts), (7, Parts::ALL));
-    assert_eq!(event.value(b"a"), Some(Value::Integer(1)));
+    assert_eq!(event.value(b"a"), Some(FieldValue::Integer(1)));
     let Categories::Named(bytes, names) = event.categories else { panic!("named") };
     let names: Vec<_> = names.iter().map(|&name| bytes.at(name)).collect();
     assert_eq!(names, [b"x".as_slice(), b"y\n"]);
@@ -44,23 +44,26 @@ fn parts_that_a_line_lacks_are_not_added() {
 
 #[test]
 fn values_have_the_types_that_are_written_again_the_same() {
-    let check = |json: &str, expected: Value<'_>| {
+    let check = |json: &str, expected: FieldValue<'_>| {
         let line = format!(r#"{{"fields":{{"k":{json}}}}}"#);
         let mut scratch = LineScratch::default();
         let event = decode(line.as_bytes(), &mut scratch).unwrap();
         assert_eq!(event.value(b"k"), Some(expected), "{json}");
     };
-    let list = |escaped, count| Value::List(List::from_escaped(escaped, count));
-    let time = |micros| Value::Timestamp(fantail_sdk::Timestamp::from_micros(micros));
-    check(r#""""#, Value::Text(b""));
-    check(r#""192.0.2.1""#, Value::Text(b"192.0.2.1"));
+    let list = |escaped, count| FieldValue::List(List::from_escaped(escaped, count));
+    let time = |micros| FieldValue::Timestamp(fantail_sdk::Timestamp::from_micros(micros));
+    check(r#""""#, FieldValue::Text(b""));
+    check(r#""192.0.2.1""#, FieldValue::Text(b"192.0.2.1"));
     check(
         r#""\"\\\/\b\f\n\r\t\u0000\u001F\u00e9""#,
-        Value::Text(b"\"\\/\x08\x0c\n\r\t\0\x1f\xc3\xa9"),
+        FieldValue::Text(b"\"\\/\x08\x0c\n\r\t\0\x1f\xc3\xa9"),
     );
-    check(r#""\uD83D\ude00 \u2028\uFFFF""#, Value::Text("\u{1f600} \u{2028}\u{ffff}".as_bytes()));
-    check("0", Value::Integer(0));
-    check("-9223372036854775808", Value::Integer(i64::MIN));
+    check(
+        r#""\uD83D\ude00 \u2028\uFFFF""#,
+        FieldValue::Text("\u{1f600} \u{2028}\u{ffff}".as_bytes()),
+    );
+    check("0", FieldValue::Integer(0));
+    check("-9223372036854775808", FieldValue::Integer(i64::MIN));
     check("1.500000", time(1_500_000));
     check("-1.500000", time(-500_000));
     check("[]", list(b"", 0));
@@ -87,10 +90,10 @@ fn values_have_the_types_that_are_written_again_the_same() {
         r#"[ "a\n" , [ "b" ] ]"#,
         r#"{ "a" : { } , "b" : [ ] }"#,
     ] {
-        check(other, Value::Json(other.as_bytes()));
+        check(other, FieldValue::Json(other.as_bytes()));
     }
     let deep = format!("{}{}", "[".repeat(64), "]".repeat(64));
-    check(&deep, Value::Json(deep.as_bytes()));
+    check(&deep, FieldValue::Json(deep.as_bytes()));
 }
 
 fn check_error(line: &[u8], reason: Reason, message: &str) {

@@ -1,5 +1,7 @@
+use fantail_sdk::FieldValue;
+
 use super::{Decoded, Reason, StatsWriter};
-use crate::event::{Event, Field, Value};
+use crate::event::{Event, Field};
 
 /// The lines of a connection that has two categories and three open events.
 const SETUP: [&str; 8] = [
@@ -36,15 +38,15 @@ fn show(event: &Event<'_>) -> String {
     }
     for Field { key, value } in event.own.fields() {
         let value = match value {
-            Value::Text(bytes) => format!("'{}'", text(bytes)),
-            Value::Integer(number) => number.to_string(),
-            Value::Timestamp(time) => format!("@{}", time.as_micros()),
-            Value::Ip(bytes) => format!("ip {}", text(bytes)),
-            Value::List(list) => {
+            FieldValue::Text(bytes) => format!("'{}'", text(bytes)),
+            FieldValue::Integer(number) => number.to_string(),
+            FieldValue::Timestamp(time) => format!("@{}", time.as_micros()),
+            FieldValue::Ip(bytes) => format!("ip {}", text(bytes)),
+            FieldValue::List(list) => {
                 let elements = list.iter().map(|element| text(&element));
                 format!("{}[{}]", list.len(), elements.collect::<Vec<_>>().join("|"))
             }
-            Value::Json(_) => unreachable!("the protocol has no JSON"),
+            FieldValue::Json(_) => unreachable!("the protocol has no JSON"),
         };
         shown += &format!(" {}={value}", text(key));
     }
@@ -237,7 +239,7 @@ fn an_ended_event_lives_on_in_its_children() {
     let mut writer = connection();
     let Ok(Decoded::Event(event)) = writer.decode(b"EVENT\t2\t4\t0\t1\t0") else { panic!() };
     assert_eq!(event.ancestors.layers().count(), 4);
-    assert_eq!(event.value(b"user"), Some(Value::Text(b"bob")));
-    assert_eq!(event.value(b"size"), Some(Value::Integer(1)));
+    assert_eq!(event.value(b"user"), Some(FieldValue::Text(b"bob")));
+    assert_eq!(event.value(b"size"), Some(FieldValue::Integer(1)));
     assert!(event.has_category(b"storage"));
 }

@@ -1,6 +1,8 @@
+use fantail_sdk::FieldValue;
+
 use super::decode;
 use crate::decode::{LineScratch, Reason};
-use crate::event::{Categories, Parts, Value};
+use crate::event::{Categories, Parts};
 
 #[test]
 fn every_part_is_read() {
@@ -15,9 +17,9 @@ fn every_part_is_read() {
     assert_eq!((event.duration, event.parts), (7, Parts::ALL));
     let fields: Vec<_> = event.own.fields().map(|field| (field.key, field.value)).collect();
     let expected = [
-        (b"a".as_slice(), Value::Integer(1)),
-        (b"b\x01", Value::Text(b"c=\0")),
-        (b"duration", Value::Integer(7)),
+        (b"a".as_slice(), FieldValue::Integer(1)),
+        (b"b\x01", FieldValue::Text(b"c=\0")),
+        (b"duration", FieldValue::Integer(7)),
     ];
     assert_eq!(fields, expected);
     let Categories::Named(bytes, names) = event.categories else { panic!("named") };
@@ -43,19 +45,19 @@ fn parts_that_a_line_lacks_are_not_added() {
 
 #[test]
 fn values_are_integers_or_text() {
-    let check = |text: &[u8], expected: Value<'_>| {
+    let check = |text: &[u8], expected: FieldValue<'_>| {
         let line = [b"field:k=", text].concat();
         let mut scratch = LineScratch::default();
         let event = decode(&line, &mut scratch).unwrap();
         assert_eq!(event.value(b"k"), Some(expected));
     };
-    check(b"", Value::Text(b""));
-    check(b"-1953", Value::Integer(-1953));
-    check(b"01", Value::Text(b"01"));
-    check(b"1.500000", Value::Text(b"1.500000"));
-    check(b"one\x01ttwo", Value::Text(b"one\ttwo"));
-    check(b"a\x011tb", Value::Text(b"a\x01tb"));
-    check(b"\x01n\x01r\xff\r", Value::Text(b"\n\r\xff\r"));
+    check(b"", FieldValue::Text(b""));
+    check(b"-1953", FieldValue::Integer(-1953));
+    check(b"01", FieldValue::Text(b"01"));
+    check(b"1.500000", FieldValue::Text(b"1.500000"));
+    check(b"one\x01ttwo", FieldValue::Text(b"one\ttwo"));
+    check(b"a\x011tb", FieldValue::Text(b"a\x01tb"));
+    check(b"\x01n\x01r\xff\r", FieldValue::Text(b"\n\r\xff\r"));
 }
 
 #[test]

@@ -12,13 +12,12 @@
 //! Nothing is allocated once the scratch has grown to the size of the events.
 
 use abi::{RSlice, RawEvent, RawField, part, value_kind};
-use fantail_sdk::{List, Timestamp, abi};
+use fantail_sdk::{FieldValue, List, Timestamp, abi};
 
 use super::category::{CategoryId, CategoryRegistry};
 use super::event::{Categories, Event, Layer, Parts};
 use super::key_index::{Inserted, KeyIndex};
 use super::list::{ListUnion, MergedList};
-use super::slot::{Field, Value};
 
 /// What a metric wants to have exported of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,7 +148,7 @@ impl<'e> Collected<'e> {
         let mut with_fields = layers.iter().filter(|layer| layer.fields().len() > 0);
         if let (Some(only), None) = (with_fields.next(), with_fields.next()) {
             for (place, field) in only.fields().enumerate() {
-                self.fields.push(raw_field(&field));
+                self.fields.push(RawField::new(field.key, field.value));
                 self.note_list(place, None, field.value);
             }
             return;
@@ -159,11 +158,14 @@ impl<'e> Collected<'e> {
             let known = |place: usize| self.fields[place].key.as_slice();
             match keys.insert(field.key, known) {
                 Inserted::New => {
-                    self.fields.push(raw_field(&field));
+                    self.fields.push(RawField::new(field.key, field.value));
                     self.note_list(self.fields.len() - 1, None, field.value);
                 }
                 Inserted::Known(place) => {
-                    let before = std::mem::replace(&mut self.fields[place], raw_field(&field));
+                    let before = std::mem::replace(
+                        &mut self.fields[place],
+                        RawField::new(field.key, field.value),
+                    );
                     self.note_list(place, Some(before.kind), field.value);
                 }
             }
@@ -175,13 +177,13 @@ impl<'e> Collected<'e> {
             let mut values = layers.iter().rev().filter_map(|layer| layer.value(key));
             let Some(value) = values.next() else { continue };
             let place = self.fields.len();
-            self.fields.push(raw_field(&Field { key, value }));
-            let (Value::List(list), true) = (value, self.merges) else { continue };
+            self.fields.push(RawField::new(key, value));
+            let (FieldValue::List(list), true) = (value, self.merges) else { continue };
             // The nearest part comes first here, and last in the merged list.
             let first = self.lists.len();
             self.push_list(place, Some(list));
             for value in values {
-                let Value::List(list) = value else { break };
+                let FieldValue::List(list) = value else { break };
                 self.push_list(place, Some(list));
             }
             self.lists[first..].reverse();
@@ -193,10 +195,10 @@ impl<'e> Collected<'e> {
 
     /// Remembers what the value means for the list at `place`, where a value of
     /// the kind `before` has been.
-    fn note_list(&mut self, place: usize, before: Option<u32>, value: Value<'e>) {
+    fn note_list(&mut self, place: usize, before: Option<u32>, value: FieldValue<'e>) {
         match value {
             _ if !self.merges => {}
-            Value::List(list) => self.push_list(place, Some(list)),
+            FieldValue::List(list) => self.push_list(place, Some(list)),
             _ if before == Some(value_kind::LIST) => self.push_list(place, None),
             _ => {}
         }
@@ -220,19 +222,6 @@ impl<'e> Collected<'e> {
             }
         }
     }
-}
-
-/// A field as it crosses to a plugin.
-fn raw_field<'e>(field: &Field<'e>) -> RawField<'e> {
-    let (kind, text, number): (u32, &[u8], i64) = match field.value {
-        Value::Text(text) => (value_kind::TEXT, text, 0),
-        Value::Integer(number) => (value_kind::INTEGER, b"", number),
-        Value::Timestamp(time) => (value_kind::TIMESTAMP, b"", time.as_micros()),
-        Value::Ip(text) => (value_kind::IP, text, 0),
-        Value::List(list) => (value_kind::LIST, list.escaped(), list.len() as i64),
-        Value::Json(text) => (value_kind::JSON, text, 0),
-    };
-    RawField { key: field.key.into(), text: text.into(), number, kind, flags: 0 }
 }
 
 /// Appends the names of the categories of all layers with their ancestors.

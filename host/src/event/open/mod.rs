@@ -7,14 +7,14 @@
 
 use std::collections::HashMap;
 
-use fantail_sdk::Timestamp;
+use fantail_sdk::{FieldValue, Timestamp};
 use foldhash::fast::RandomState;
 
 use super::category::CategoryId;
 use super::event::{Layer, Source};
 use super::key_index::KeyIndex;
 use super::log_type::LogType;
-use super::slot::{Bytes, Field, Slot, SlotValue, Span, Value};
+use super::slot::{Bytes, Field, Slot, SlotValue, Span};
 
 /// An open event's place in its [`OpenEvents`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -320,14 +320,14 @@ impl OpenEvent {
         self.slots.push(Slot { key, value });
     }
 
-    fn keep_value(&mut self, value: Value<'_>) -> SlotValue {
+    fn keep_value(&mut self, value: FieldValue<'_>) -> SlotValue {
         match value {
-            Value::List(list) => SlotValue::List(self.keep(list.escaped()), list.len() as u32),
-            Value::Text(text) => SlotValue::Text(self.keep(text)),
-            Value::Ip(text) => SlotValue::Ip(self.keep(text)),
-            Value::Json(text) => SlotValue::Json(self.keep(text)),
-            Value::Integer(number) => SlotValue::Integer(number),
-            Value::Timestamp(time) => SlotValue::Timestamp(time),
+            FieldValue::List(list) => SlotValue::List(self.keep(list.escaped()), list.len() as u32),
+            FieldValue::Text(text) => SlotValue::Text(self.keep(text)),
+            FieldValue::Ip(text) => SlotValue::Ip(self.keep(text)),
+            FieldValue::Json(text) => SlotValue::Json(self.keep(text)),
+            FieldValue::Integer(number) => SlotValue::Integer(number),
+            FieldValue::Timestamp(time) => SlotValue::Timestamp(time),
         }
     }
 
@@ -401,9 +401,9 @@ impl OpenContent<'_> {
 fn text_bytes(field: &Field<'_>) -> usize {
     field.key.len()
         + match field.value {
-            Value::Text(text) | Value::Ip(text) | Value::Json(text) => text.len(),
-            Value::List(list) => list.escaped().len(),
-            Value::Integer(_) | Value::Timestamp(_) => 0,
+            FieldValue::Text(text) | FieldValue::Ip(text) | FieldValue::Json(text) => text.len(),
+            FieldValue::List(list) => list.escaped().len(),
+            FieldValue::Integer(_) | FieldValue::Timestamp(_) => 0,
         }
 }
 

@@ -5,10 +5,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use fantail_sdk::Timestamp;
+use fantail_sdk::{FieldValue, Timestamp};
 
 use super::{OpenContent, OpenError, OpenEvents, OpenLimits};
-use crate::event::{Bytes, CategoryRegistry, Layer, Slot, SlotValue, Source, Span, Value};
+use crate::event::{Bytes, CategoryRegistry, Layer, Slot, SlotValue, Source, Span};
 
 #[derive(Debug, Default)]
 struct Model {
@@ -92,7 +92,7 @@ fn assert_same(open: &OpenEvents, peer_id: u64, model: &Rc<RefCell<Model>>) {
             .layer()
             .fields()
             .map(|field| match field.value {
-                Value::Text(value) => (text(field.key), text(value)),
+                FieldValue::Text(value) => (text(field.key), text(value)),
                 other => panic!("{other:?}"),
             })
             .collect();
