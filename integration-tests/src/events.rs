@@ -1,4 +1,6 @@
-//! Events in each of the languages that inputs speak.
+//! Events in each of the languages that inputs speak, and one for formats.
+
+use fantail_sdk::runner::TestEvent;
 
 /// A line of JSON: an event with the field `n`.
 pub fn json(name: &str, n: usize) -> String {
@@ -26,6 +28,30 @@ pub fn tab_text(name: &str, n: usize) -> String {
 /// A stats-writer line: an event with the field `n`.
 pub fn stats(name: &str, n: usize) -> String {
     format!("EVENT\t0\t0\t0\t1700000000\t0\tl1700000000\t25\tn{name}\tIn\t{n}")
+}
+
+/// What a format is given for an event as IMAP servers send them, with 15 fields.
+pub fn imap_command() -> TestEvent {
+    TestEvent::new()
+        .name("imap_command_finished")
+        .hostname("mx1.example.com")
+        .times(1_560_940_705_422_744, 1_560_940_712_250_000)
+        .categories(&["imap", "service:imap"])
+        .text("user", "jeffpc@example.com")
+        .text("session", "xlBB1KqLz1isGwB+")
+        .text("service", "imap")
+        .text("mailbox", "INBOX")
+        .integer("command_tag", 5)
+        .text("cmd_name", "SELECT")
+        .text("cmd_args", "INBOX")
+        .text("tagged_reply_state", "OK")
+        .text("tagged_reply", "OK [READ-WRITE] Done")
+        .timestamp("last_run_time", 1_560_940_705_422_709)
+        .integer("running_usecs", 1953)
+        .integer("net_in_bytes", 7)
+        .integer("net_out_bytes", 331)
+        .ip("remote_ip", "192.0.2.1")
+        .integer("duration", 2068)
 }
 
 /// Lines with their ends.

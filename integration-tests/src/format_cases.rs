@@ -8,8 +8,11 @@
 
 use std::collections::BTreeSet;
 
-use fantail_sdk::{FormatContext, runner::TestEvent};
-use serde_json::Value;
+use fantail_sdk::{
+    Format, FormatContext,
+    runner::{FormatRunner, TestEvent},
+};
+use serde_json::{Value, json};
 
 /// The file's text.
 pub const TEXT: &str =
@@ -38,6 +41,23 @@ pub fn cases(format: &str) -> Vec<FormatCase> {
     let cases = file["cases"].as_array().expect("the file has cases");
     let of_format = cases.iter().filter(|case| !case["output"][format].is_null());
     of_format.map(|case| format_case(case, format, &file["categories"])).collect()
+}
+
+/// Has the format `F` write every case that the file has for `name`, and compares.
+///
+/// `instead` says what is to come where Dovecot dies.
+pub fn check_cases<F: Format>(name: &str, instead: impl Fn(&str) -> Vec<u8>) {
+    let cases = cases(name);
+    assert!(cases.len() > 90, "{} cases", cases.len());
+    for case in cases {
+        let settings = json!({ "time_format": case.time_format });
+        let mut runner =
+            FormatRunner::open_with::<F>(&settings, &case.context).expect("good settings");
+        let payload = runner.format(&case.event).expect("it is written");
+        let expected = case.expected.unwrap_or_else(|| instead(&case.id));
+        let show = |bytes: &[u8]| bytes.escape_ascii().to_string();
+        assert_eq!(show(&payload), show(&expected), "{}", case.id);
+    }
 }
 
 fn format_case(case: &Value, format: &str, registry: &Value) -> FormatCase {

@@ -276,7 +276,9 @@ impl TestEvent {
         self
     }
 
-    fn with_raw<T>(&self, use_it: impl FnOnce(&RawEvent<'_>) -> T) -> T {
+    /// Calls `use_it` with the event as the host gives it to a format: for a benchmark,
+    /// which has to make it only once.
+    pub fn with_raw<T>(&self, use_it: impl FnOnce(&RawEvent<'_>) -> T) -> T {
         let categories: Vec<RSlice<'_, u8>> =
             self.categories.iter().map(|name| name.as_slice().into()).collect();
         let fields: Vec<RawField<'_>> = self

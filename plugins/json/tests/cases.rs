@@ -2,27 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use fantail_integration_tests::format_cases::cases;
+use fantail_integration_tests::format_cases::check_cases;
 use fantail_json::Json;
 use fantail_sdk::runner::{FormatRunner, TestEvent};
 use serde_json::json;
 
 #[test]
 fn every_case_comes_out_byte_for_byte() {
-    let cases = cases("json");
-    assert!(cases.len() > 90, "{} cases", cases.len());
-    for case in cases {
-        let settings = json!({ "time_format": case.time_format });
-        let mut runner = FormatRunner::open_with::<Json>(&settings, &case.context).unwrap();
-        let payload = runner.format(&case.event).unwrap();
-        let expected = case.expected.expect("Dovecot writes all of them");
-        assert_eq!(
-            payload.escape_ascii().to_string(),
-            expected.escape_ascii().to_string(),
-            "{}",
-            case.id
-        );
-    }
+    check_cases::<Json>("json", |_| unreachable!("Dovecot writes all of them"));
 }
 
 #[test]

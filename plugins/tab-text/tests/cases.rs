@@ -2,31 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use fantail_integration_tests::format_cases::cases;
+use fantail_integration_tests::format_cases::check_cases;
 use fantail_sdk::runner::{FormatRunner, TestEvent};
 use fantail_tab_text::TabText;
 use serde_json::json;
 
 #[test]
 fn every_case_comes_out_byte_for_byte() {
-    let cases = cases("tab-text");
-    assert!(cases.len() > 90, "{} cases", cases.len());
-    for case in cases {
-        let settings = json!({ "time_format": case.time_format });
-        let mut runner = FormatRunner::open_with::<TabText>(&settings, &case.context).unwrap();
-        let payload = runner.format(&case.event).unwrap();
+    check_cases::<TabText>("tab-text", |id| {
         // Where Dovecot dies, of an event without a name, there is only the part missing.
-        let expected = case.expected.unwrap_or_else(|| {
-            assert_eq!(case.id, "include-030");
-            b"field:a=1\tfield:duration=0".to_vec()
-        });
-        assert_eq!(
-            payload.escape_ascii().to_string(),
-            expected.escape_ascii().to_string(),
-            "{}",
-            case.id
-        );
-    }
+        assert_eq!(id, "include-030");
+        b"field:a=1\tfield:duration=0".to_vec()
+    });
 }
 
 #[test]
