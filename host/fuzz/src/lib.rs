@@ -1,0 +1,32 @@
+//! What holds of every line that a decoder was given, whatever its protocol.
+
+use fantail::decode::LineError;
+use fantail::event::{Categories, Event};
+use fantail_sdk::FieldValue;
+
+/// Panics when `decoded`, made of `line`, is not within its buffers, or has a key twice.
+pub fn check_line(line: &[u8], decoded: Result<Event<'_>, LineError>) {
+    let event = match decoded {
+        Ok(event) => event,
+        Err(error) => {
+            assert!((1..=line.len() + 1).contains(&error.column()), "{error}");
+            return;
+        }
+    };
+    // Each of these panics when its place is not within the line or the scratch.
+    let mut keys = Vec::new();
+    for field in event.own.fields() {
+        keys.push(field.key);
+        match field.value {
+            FieldValue::List(list) => assert_eq!(list.iter().count(), list.len()),
+            FieldValue::Json(json) => assert!(!json.is_empty()),
+            _ => {}
+        }
+    }
+    let count = keys.len();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), count, "a key twice");
+    let Categories::Named(bytes, names) = event.categories else { panic!("a line names them") };
+    assert!(names.iter().all(|&name| bytes.at(name).len() <= line.len()));
+}
