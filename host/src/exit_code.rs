@@ -10,13 +10,17 @@ pub enum Exit {
     Success,
     /// 1: `filter` found no match.
     NoMatch,
-    /// 2: `filter` could not do its work. (Wrong arguments end in 2 as well.)
+    /// 2: the arguments are wrong.
+    Usage,
+    /// 2: `filter` could not do its work, or not write what it found.
     FilterError,
     /// 66, EX_NOINPUT: a `file` or `stdin` input could not be read to its end; what
     /// could be read has been delivered.
     NoInput,
     /// 71, EX_OSERR: the system refused something: a socket, a file, a thread.
     System,
+    /// 74, EX_IOERR: standard output could not be written to.
+    Output,
     /// 75, EX_TEMPFAIL: the host stopped with events still queued after
     /// `shutdown_timeout`; they are lost, and counted as dropped.
     EventsLost,
@@ -24,16 +28,24 @@ pub enum Exit {
     Config,
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(match exit {
+impl Exit {
+    /// The number.
+    pub const fn status(self) -> u8 {
+        match self {
             Exit::Success => 0,
             Exit::NoMatch => 1,
-            Exit::FilterError => 2,
+            Exit::Usage | Exit::FilterError => 2,
             Exit::NoInput => 66,
             Exit::System => 71,
+            Exit::Output => 74,
             Exit::EventsLost => 75,
             Exit::Config => 78,
-        })
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.status())
     }
 }

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::load::load;
+use super::{
+    console::{errln, out, outln},
+    load::load,
+};
 use crate::{
     config, exit_code::Exit, pipeline::Pipeline, plugin::Placement, telemetry::log as host_log,
 };
@@ -12,11 +15,11 @@ pub(super) fn check(paths: &[PathBuf]) -> Exit {
     host_log::start(log::LevelFilter::Warn);
     let loaded = load(paths, Placement::InPlace, false);
     let Some(config) = loaded.config else {
-        eprintln!("{} errors, {} warnings", loaded.errors, loaded.warnings);
+        errln!("{} errors, {} warnings", loaded.errors, loaded.warnings);
         return Exit::Config;
     };
     if let Err(errors) = Pipeline::build(&config, &loaded.registry) {
-        errors.iter().for_each(|error| eprintln!("error: {error}"));
+        errors.iter().for_each(|error| errln!("error: {error}"));
         return Exit::Config;
     }
     outln!(

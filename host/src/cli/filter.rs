@@ -10,7 +10,11 @@ use clap::Args;
 use fantail_sdk::{FormatContext, Timestamp, abi::FormatInstance};
 use serde_json::json;
 
-use super::{PluginArgs, plugins::scan};
+use super::{
+    PluginArgs,
+    console::{errln, of_output},
+    plugins::scan,
+};
 use crate::{
     decode::{Decoded, Decoder, Protocol},
     event::{
@@ -58,15 +62,10 @@ pub(super) fn filter(args: &FilterArgs) -> Exit {
             return Exit::FilterError;
         }
     };
-    if args.canonical {
-        outln!("{}", filter.canonical());
-        return Exit::Success;
-    }
-    let found = match &args.file {
-        Some(path) => File::open(path)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
-            .and_then(|file| search(args, filter, BufReader::with_capacity(1 << 16, file))),
-        None => search(args, filter, io::stdin().lock()),
+    let found = if args.canonical {
+        print_canonical(&filter).map(|()| 1)
+    } else {
+        open_and_search(args, filter)
     };
     match found {
         Ok(0) => Exit::NoMatch,
@@ -74,7 +73,7 @@ pub(super) fn filter(args: &FilterArgs) -> Exit {
         // Whoever reads our output has seen enough, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
         Err(error) => {
-            eprintln!("fantail filter: {error}");
+            errln!("fantail filter: {error}");
             Exit::FilterError
         }
     }
@@ -82,25 +81,53 @@ pub(super) fn filter(args: &FilterArgs) -> Exit {
 
 /// Shows a filter's error under the expression.
 fn show_error(expression: &str, error: &crate::filter::Error) {
-    eprintln!("error: {error}");
+    errln!("error: {error}");
     if !expression.contains(['\n', '\t']) {
         let span = error.span();
         let before = expression.get(..span.start).map_or(0, |text| text.chars().count());
         let marked = expression.get(span.clone()).map_or(1, |text| text.chars().count().max(1));
-        eprintln!("  | {expression}\n  | {}{}", " ".repeat(before), "^".repeat(marked));
+        errln!("  | {expression}\n  | {}{}", " ".repeat(before), "^".repeat(marked));
     }
 }
 
+fn print_canonical(filter: &Filter) -> io::Result<()> {
+    // Standard output has a buffer, and forgets it when it can't be written at the end.
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{}", filter.canonical())
+        .and_then(|()| stdout.flush())
+        .map_err(|error| of_output(&error))
+}
+
+/// Searches where the arguments say.
+fn open_and_search(args: &FilterArgs, filter: Filter) -> io::Result<u64> {
+    let Some(path) = &args.file else {
+        return search(args, filter, io::stdin().lock(), "standard input");
+    };
+    let name = path.display().to_string();
+    let file = File::open(path).map_err(|error| of_input(&name, &error))?;
+    search(args, filter, BufReader::with_capacity(1 << 16, file), &name)
+}
+
+/// The error with the input's name.
+fn of_input(name: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{name}: {error}"))
+}
+
 /// Reads every line and prints what matches; returns the number of matches.
-fn search(args: &FilterArgs, filter: Filter, mut input: impl BufRead) -> io::Result<u64> {
+fn search(
+    args: &FilterArgs,
+    filter: Filter,
+    mut input: impl BufRead,
+    name: &str,
+) -> io::Result<u64> {
     let set = FilterSet::new([filter]);
     let mut printer = Printer::new(args)?;
     let (mut decoder, mut matched, mut found) = (None, Vec::new(), 0);
     let (mut line, mut number) = (Vec::new(), 0_u64);
-    while read_line(&mut input, &mut line)? {
+    while read_line(&mut input, &mut line).map_err(|error| of_input(name, &error))? {
         number += 1;
         if line.len() > LINE_LIMIT {
-            eprintln!("fantail filter: line {number}: longer than {LINE_LIMIT} bytes");
+            errln!("fantail filter: line {number}: longer than {LINE_LIMIT} bytes");
             continue;
         }
         let decoder = match &mut decoder {
@@ -109,7 +136,7 @@ fn search(args: &FilterArgs, filter: Filter, mut input: impl BufRead) -> io::Res
                 Some(protocol) => decoder.insert(Decoder::new(protocol, OpenLimits::default())),
                 None => {
                     if !line.trim_ascii().is_empty() {
-                        eprintln!(
+                        errln!(
                             "fantail filter: line {number}: this is no line of json, tab-text or \
                              a recorded stats-writer stream"
                         );
@@ -127,7 +154,7 @@ fn search(args: &FilterArgs, filter: Filter, mut input: impl BufRead) -> io::Res
                 }
             }
             Ok(Decoded::Handshake | Decoded::Context) => {}
-            Err(error) => eprintln!("fantail filter: line {number}: {error}"),
+            Err(error) => errln!("fantail filter: line {number}: {error}"),
         }
     }
     printer.end(found)?;
@@ -194,7 +221,7 @@ impl Printer {
         let Printer { out, how, flattener, hostname, payload } = self;
         match how {
             How::Count => Ok(()),
-            How::Numbers => writeln!(out, "{number}"),
+            How::Numbers => writeln!(out, "{number}").map_err(|error| of_output(&error)),
             How::Events(format) => {
                 payload.clear();
                 let export = Export { include: Parts::ALL, fields: Vec::new() };
@@ -203,16 +230,17 @@ impl Printer {
                     .with_raw(event, &export, hostname, now, |raw| format.format(raw, payload))
                     .map_err(|failure| io::Error::other(format!("format json: {failure:?}")))?;
                 payload.push(b'\n');
-                out.write_all(payload)
+                out.write_all(payload).map_err(|error| of_output(&error))
             }
         }
     }
 
     fn end(mut self, found: u64) -> io::Result<()> {
-        if let How::Count = self.how {
-            writeln!(self.out, "{found}")?;
-        }
-        self.out.flush()
+        let counted = match self.how {
+            How::Count => writeln!(self.out, "{found}"),
+            How::Events(_) | How::Numbers => Ok(()),
+        };
+        counted.and_then(|()| self.out.flush()).map_err(|error| of_output(&error))
     }
 }
 

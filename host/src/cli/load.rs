@@ -5,6 +5,7 @@ use std::{
     path::PathBuf,
 };
 
+use super::console::{errln, write_err};
 use crate::{
     config::{self, Checks, Config, Diagnostics, Plugins, Severity, Surroundings, check_filter},
     plugin::{Pins, Placement, Registry, default_directories},
@@ -39,7 +40,7 @@ pub(super) fn load_in(
     show_refused(&registry);
     let checks = Checks { schemas: &registry, filter: &check_filter, inputs_required };
     let loaded = parsed.load(checks);
-    eprint!("{}", loaded.diagnostics.render(stderr().is_terminal()));
+    write_err(format_args!("{}", loaded.diagnostics.render(stderr().is_terminal())));
     Loaded {
         config: loaded.config,
         errors: count(&loaded.diagnostics, Severity::Error),
@@ -64,6 +65,6 @@ fn registry(plugins: &Plugins, placement: Placement) -> Registry {
 /// Shows the files that are no usable plugins, a line each.
 pub(super) fn show_refused(registry: &Registry) {
     for (path, reason) in registry.refused() {
-        eprintln!("warning: plugin refused: {} {reason}", path.display());
+        errln!("warning: plugin refused: {} {reason}", path.display());
     }
 }

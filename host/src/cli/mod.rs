@@ -2,34 +2,15 @@
 //!
 //! Only here is anything printed; the rooms behind it log.
 
-#![allow(clippy::print_stderr, reason = "this is what people see")]
-
-/// Prints to standard output, as `print!` does.
-macro_rules! out {
-    ($($text:tt)*) => {
-        $crate::cli::write_out(format_args!($($text)*))
-    };
-}
-
-/// Prints a line to standard output, as `println!` does.
-macro_rules! outln {
-    ($($text:tt)*) => {
-        $crate::cli::write_out(format_args!("{}\n", format_args!($($text)*)))
-    };
-}
-
 mod check;
+mod console;
 mod demo;
 mod filter;
 mod load;
 mod plugins;
 mod run;
 
-use std::{
-    fmt,
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -78,18 +59,13 @@ struct PluginArgs {
     plugin_dir: Vec<PathBuf>,
 }
 
-/// Writes to standard output. When nobody reads that any more, as behind `| head`,
-/// the process ends quietly; there is nobody to tell about other errors.
-fn write_out(text: fmt::Arguments<'_>) {
-    let written = io::stdout().lock().write_fmt(text);
-    if written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
-        std::process::exit(0);
-    }
-}
-
 /// Runs the command that the process was started as.
 pub fn main() -> Exit {
-    match Command::parse().what {
+    let command = match Command::try_parse() {
+        Ok(command) => command,
+        Err(answer) => return show(&answer),
+    };
+    match command.what {
         What::Run(args) => run::run(&args.config),
         What::Check(args) => check::check(&args.config),
         What::Config(args) => check::effective(&args.config),
@@ -97,4 +73,16 @@ pub fn main() -> Exit {
         What::Plugins(command) => plugins::plugins(&command),
         What::Demo => demo::demo(),
     }
+}
+
+/// Shows what was asked for (the help, the version) or what is wrong with the arguments.
+fn show(answer: &clap::Error) -> Exit {
+    let printed = answer.print();
+    if answer.use_stderr() {
+        return Exit::Usage;
+    }
+    if let Err(error) = printed {
+        console::end_unwritten(&error);
+    }
+    Exit::Success
 }

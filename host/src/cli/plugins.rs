@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::Value;
 
-use super::{PluginArgs, load::show_refused};
+use super::{
+    PluginArgs,
+    console::{errln, outln},
+    load::show_refused,
+};
 use crate::{
     config::schema::{Property, PropertyKind, properties},
     exit_code::Exit,
@@ -65,7 +69,7 @@ fn show(registry: &Registry, name: &str) -> Exit {
     let Some(library) = registry.library(name) else {
         let known: Vec<_> =
             registry.libraries().iter().map(|library| library.name.as_str()).collect();
-        eprintln!("error: there is no plugin `{name}`; there are: {}", known.join(", "));
+        errln!("error: there is no plugin `{name}`; there are: {}", known.join(", "));
         return Exit::Config;
     };
     outln!("{} {}: {}", library.name, library.version, library.description);

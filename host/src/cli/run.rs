@@ -8,7 +8,7 @@ use signal_hook::{
     iterator::Signals,
 };
 
-use super::load::load;
+use super::{console::errln, load::load};
 use crate::{
     config::settings::LogLevel,
     exit_code::Exit,
@@ -41,7 +41,7 @@ pub(super) fn run(paths: &[PathBuf]) -> Exit {
     let pipeline = match Pipeline::build(&config, &loaded.registry) {
         Ok(pipeline) => pipeline,
         Err(errors) => {
-            errors.iter().for_each(|error| eprintln!("error: {error}"));
+            errors.iter().for_each(|error| errln!("error: {error}"));
             return Exit::Config;
         }
     };

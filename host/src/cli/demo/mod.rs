@@ -13,7 +13,11 @@ use std::{
 
 use crossbeam_channel::{Receiver, unbounded};
 
-use super::{load::load_in, run::reasons};
+use super::{
+    console::{errln, outln},
+    load::load_in,
+    run::reasons,
+};
 use crate::{
     config::Surroundings,
     exit_code::Exit,
@@ -43,7 +47,7 @@ pub(super) fn demo() -> Exit {
     match demonstrate() {
         Ok(exit) => exit,
         Err(error) => {
-            eprintln!("fantail demo: {error}");
+            errln!("fantail demo: {error}");
             Exit::System
         }
     }
@@ -70,7 +74,7 @@ fn demonstrate() -> io::Result<Exit> {
     let pipeline = match Pipeline::build(&config, &loaded.registry) {
         Ok(pipeline) => pipeline,
         Err(errors) => {
-            errors.iter().for_each(|error| eprintln!("error: {error}"));
+            errors.iter().for_each(|error| errln!("error: {error}"));
             return Ok(Exit::Config);
         }
     };
