@@ -37,6 +37,23 @@ fn its_exit_statuses_are_greps() {
 }
 
 #[test]
+fn a_hyphen_is_standard_input() {
+    let done = feed(["filter", "-n", "event=a", "-"], &three());
+    assert_eq!((done.status, done.text()), (Some(0), "1\n3\n"), "{}", done.stderr);
+    // A file of that name has another way.
+    let file = fantail(["filter", "-n", "event=a", "./-"]);
+    assert_eq!(file.status, Some(2));
+    assert!(file.stderr.starts_with("fantail filter: ./-: "), "{}", file.stderr);
+}
+
+#[test]
+fn an_input_that_can_not_be_read_is_named() {
+    let done = fantail(["filter", "event=a", "/"]);
+    assert_eq!(done.status, Some(2));
+    assert!(done.stderr.starts_with("fantail filter: /: "), "{}", done.stderr);
+}
+
+#[test]
 fn an_error_is_shown_under_the_expression() {
     let filter = "event=a AND size > ten KB";
     let done = feed(["filter", filter], b"");

@@ -35,7 +35,7 @@ pub(super) struct FilterArgs {
     /// Write -- before one that begins with a hyphen.
     expression: String,
     /// JSON lines, tab-text lines or a recorded stats-writer stream; standard input
-    /// if left out.
+    /// if left out or -.
     file: Option<PathBuf>,
     /// Print the number of each matching line instead of the event.
     #[arg(short = 'n', long = "line-number", conflicts_with_all = ["count", "canonical"])]
@@ -100,7 +100,7 @@ fn print_canonical(filter: &Filter) -> io::Result<()> {
 
 /// Searches where the arguments say.
 fn open_and_search(args: &FilterArgs, filter: Filter) -> io::Result<u64> {
-    let Some(path) = &args.file else {
+    let Some(path) = args.file.as_ref().filter(|path| path.as_os_str() != "-") else {
         return search(args, filter, io::stdin().lock(), "standard input");
     };
     let name = path.display().to_string();
