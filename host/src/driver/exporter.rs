@@ -206,11 +206,9 @@ impl State {
                     self.note_answer("reopening", &answer);
                 }
             }
-            Control::Finish => self.finishing = true,
-            Control::Abandon => {
-                self.finishing = true;
-                self.abandoned.store(true, Ordering::Relaxed);
-            }
+            // `abandoned` has been set by whoever tells, for all that looks at it between
+            // two attempts.
+            Control::Finish | Control::Abandon => self.finishing = true,
         }
     }
 
