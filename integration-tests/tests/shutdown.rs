@@ -127,6 +127,36 @@ fn a_stop_waits_for_a_peer_that_comes_in_time() {
     assert_eq!(ended.exporter("out").delivered, 1000);
 }
 
+/// An exporter that pauses for longer than the stop may take tries again in time.
+fn check_long_pause(settings: &str) {
+    const EVENTS: usize = 1_000;
+    let dir = Workdir::new();
+    let config = unix_exporter("shutdown_timeout = 20 s").replace(
+        "format = json",
+        &format!("format = json\n  retry_min_pause = 60 s\n  retry_max_pause = 60 s\n{settings}"),
+    );
+    let host = Host::start(&dir, &config);
+    let mut stream = UnixStream::connect(dir.path("in.sock")).unwrap();
+    stream.set_write_timeout(Some(fantail_integration_tests::PATIENCE)).unwrap();
+    stream.write_all(&events::lines((0..EVENTS).map(|n| events::json("e", n)))).unwrap();
+    // The first attempt has failed: the exporter pauses.
+    host.wait_for_log("payloads not delivered, will try again");
+    let sink = LineSink::listen(dir.path("out.sock"));
+    let ended = host.stop().expect_status(0);
+    assert_eq!(sink.wait_for(EVENTS).len(), EVENTS);
+    assert_eq!(ended.exporter("out").delivered, EVENTS as u64);
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_long_pause() {
+    check_long_pause("");
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_long_pause_behind_a_full_queue() {
+    check_long_pause("  queue_max_size = 64 KiB\n  batch_max_size = 4 KiB\n  queue_full = block");
+}
+
 #[test]
 fn told_twice_it_waits_no_longer() {
     let dir = Workdir::new();

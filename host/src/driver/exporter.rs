@@ -39,8 +39,8 @@ const PANICS_MAX: u32 = 3;
 /// The longest pause that a peer can ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
-/// The longest pause of a host that is to end.
-const FINISHING_PAUSE_MAX: Duration = Duration::from_millis(500);
+/// The longest pause of a host that has been told to stop.
+const HURRIED_PAUSE_MAX: Duration = Duration::from_millis(500);
 
 /// How to make instances of an exporter's driver.
 #[derive(Clone)]
@@ -69,6 +69,9 @@ impl DriverSource {
 pub enum Control {
     /// Have the driver open its files and connections anew.
     Reopen,
+    /// The host has a moment by which it must have ended: try again now, and pause
+    /// briefly from here on. Batches may still come.
+    Hurry,
     /// No batch will be pushed any more: deliver what is there and end.
     Finish,
     /// Give up at once: count what is there as dropped, and end.
@@ -117,6 +120,7 @@ impl ExporterThread {
             exporter,
             commands,
             finishing: false,
+            hurried: false,
             abandoned: Arc::clone(&abandoned),
             trouble: RateLimit::new(LOG_INTERVAL),
             refusals: RateLimit::new(LOG_INTERVAL),
@@ -157,6 +161,7 @@ struct State {
     commands: Receiver<Control>,
     backoff: Backoff,
     finishing: bool,
+    hurried: bool,
     abandoned: Arc<AtomicBool>,
     trouble: RateLimit,
     refusals: RateLimit,
@@ -206,6 +211,7 @@ impl State {
                     self.note_answer("reopening", &answer);
                 }
             }
+            Control::Hurry => self.hurried = true,
             // `abandoned` has been set by whoever tells, for all that looks at it between
             // two attempts.
             Control::Finish | Control::Abandon => self.finishing = true,
@@ -350,21 +356,20 @@ impl State {
     /// Waits before the next attempt, and obeys meanwhile.
     fn pause(&mut self, asked_for: Option<Duration>) {
         let mut pause = self.backoff.next_pause(asked_for);
-        if self.finishing {
-            pause = pause.min(FINISHING_PAUSE_MAX);
+        if self.hurried {
+            pause = pause.min(HURRIED_PAUSE_MAX);
         }
         let until = Instant::now() + pause;
         while !self.abandoned.load(Ordering::Relaxed) {
             let left = until.saturating_duration_since(Instant::now());
             match self.commands.recv_timeout(left) {
-                Ok(command) => {
-                    self.obey(command);
-                    if self.finishing {
-                        // The end is near: one attempt now, and short pauses after it.
-                        self.backoff.reset();
-                        return;
-                    }
+                Ok(Control::Hurry) if !self.hurried => {
+                    // One attempt now; the pauses after it grow from the shortest.
+                    self.obey(Control::Hurry);
+                    self.backoff.reset();
+                    return;
                 }
+                Ok(command) => self.obey(command),
                 Err(RecvTimeoutError::Timeout) => return,
                 Err(RecvTimeoutError::Disconnected) => {
                     // Nobody is left to command: what remains is tried once more.

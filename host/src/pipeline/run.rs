@@ -201,6 +201,11 @@ impl Running {
             worker.handle.tell(crate::input::Command::Finish);
         }
         self.readers.iter().for_each(Reader::finish);
+        if deadline.is_some() {
+            // Now, not with `Finish`: a full queue that blocks would keep the readers
+            // from ending for as long as its exporter pauses.
+            self.tell_exporters(Control::Hurry);
+        }
         let mut finishing = false;
         loop {
             let read = self.workers.iter().all(WorkerThread::is_finished)
@@ -216,6 +221,7 @@ impl Running {
                 Ok(Signal::Reopen) => self.tell_exporters(Control::Reopen),
                 // Told once more, the host waits no longer.
                 Ok(Signal::Stop) => {
+                    self.tell_exporters(Control::Hurry);
                     deadline = match deadline {
                         None => Some(Instant::now() + shutdown_timeout),
                         Some(_) => Some(Instant::now()),
