@@ -56,6 +56,9 @@ fn check_dead_sink(queue_full: &str) {
     send_unix(dir.path("in.sock"), &events::lines((0..EVENTS).map(|n| events::json("e", n))));
     let ended = host.stop().expect_status(75);
     assert_eq!(ended.input("in").events, EVENTS as u64);
+    // Said while it happens, at once, and not for every batch.
+    let said = ended.one_line_with("payloads (queue_full)");
+    assert!(said.contains("exporter out: dropped "), "{said}");
     let ledger = ended.exporter("out");
     assert_eq!((ledger.matched, ledger.delivered, ledger.queued), (EVENTS as u64, 0, 0));
     let reasons: Vec<_> = ledger.dropped.keys().map(String::as_str).collect();

@@ -230,7 +230,8 @@ fn build_exporter(
     // A batch that is full because of its events may be of any size.
     let batch_bytes = if limits.events == usize::MAX { limits.bytes } else { 0 };
     let queue_bytes = size(config.queue_max_size);
-    let queue = Arc::new(Queue::new(queue_bytes, batch_bytes, when_full, Arc::clone(&ledger)));
+    let queue =
+        Arc::new(Queue::new(name, queue_bytes, batch_bytes, when_full, Arc::clone(&ledger)));
     let stage = StagePlan {
         exporter: name.clone(),
         source,

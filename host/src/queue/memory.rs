@@ -5,13 +5,19 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
 use super::{Batch, Wake};
-use crate::telemetry::ledger::{DropReason, ExporterLedger};
+use crate::telemetry::{
+    ledger::{DropReason, ExporterLedger},
+    log::RateLimit,
+};
+
+/// How often one queue may say that it drops.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What happens to a batch that does not fit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +43,7 @@ pub enum Pushed {
 /// The queue of one exporter.
 #[derive(Debug)]
 pub struct Queue {
+    exporter: String,
     sender: Sender<Batch>,
     receiver: Receiver<Batch>,
     /// Emptied batches on their way back to the workers, for their memory.
@@ -49,6 +56,7 @@ pub struct Queue {
     /// Set by a worker that found no room, cleared by the thread that makes some.
     room_wanted: AtomicBool,
     wakes: Mutex<Vec<Wake>>,
+    drops: RateLimit,
 }
 
 impl Queue {
@@ -56,9 +64,10 @@ impl Queue {
     /// host's batches of one event each must not pass the bound unseen.
     const BATCH_OVERHEAD: usize = 512;
 
-    /// A queue of at most `bytes_max` bytes. (One batch always fits.) Full batches
+    /// The queue of `exporter`, of at most `bytes_max` bytes. (One batch always fits.) Full batches
     /// have `batch_bytes` or more; others are few, see [`push_early`](Self::push_early).
     pub fn new(
+        exporter: &str,
         bytes_max: usize,
         batch_bytes: usize,
         when_full: QueueFull,
@@ -71,6 +80,7 @@ impl Queue {
         let (sender, receiver) = bounded(capacity);
         let (spare_sender, spare) = bounded(16);
         Queue {
+            exporter: exporter.to_owned(),
             sender,
             receiver,
             spare_sender,
@@ -81,6 +91,7 @@ impl Queue {
             ledger,
             room_wanted: AtomicBool::new(false),
             wakes: Mutex::new(Vec::new()),
+            drops: RateLimit::new(LOG_INTERVAL),
         }
     }
 
@@ -111,20 +122,34 @@ impl Queue {
                     };
                 }
                 QueueFull::DropNewest => {
-                    self.ledger.dropped(DropReason::QueueFull, batch.len() as u64);
+                    self.dropped(&batch);
                     batch.clear();
                     return Pushed::Taken(batch);
                 }
                 QueueFull::DropOldest => {
                     if let Ok(oldest) = self.receiver.try_recv() {
                         self.taken(&oldest);
-                        self.ledger.dropped(DropReason::QueueFull, oldest.len() as u64);
+                        self.dropped(&oldest);
                     } else {
                         // The exporter has just taken it and is about to say so.
                         std::thread::yield_now();
                     }
                 }
             }
+        }
+    }
+
+    /// Counts a batch that had no room, and says so once in a while.
+    #[cold]
+    fn dropped(&self, batch: &Batch) {
+        let count = batch.len() as u64;
+        self.ledger.dropped(DropReason::QueueFull, count);
+        if let Some(count) = self.drops.add(Instant::now(), count) {
+            let (name, reason) = (&self.exporter, DropReason::QueueFull);
+            log::warn!(
+                "exporter {name}: dropped {count} payloads ({reason}): the queue is full, its \
+                 driver does not keep up; more are counted, and told of once a minute"
+            );
         }
     }
 
@@ -235,7 +260,7 @@ mod tests {
     fn each_policy_does_what_it_says() {
         let check = |when_full, expected: &[&[u8]], dropped: u64, full: usize| {
             let ledger = Arc::new(ExporterLedger::default());
-            let queue = Queue::new(2 * 1024, 1, when_full, Arc::clone(&ledger));
+            let queue = Queue::new("out", 2 * 1024, 1, when_full, Arc::clone(&ledger));
             let mut blocked = 0;
             for payload in [b"1", b"2", b"3", b"4", b"5"] {
                 ledger.matched(1, 0);
@@ -264,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_batch_that_is_not_full_waits_behind_others() {
-        let queue = Queue::new(1 << 20, 1, QueueFull::DropNewest, Arc::default());
+        let queue = Queue::new("out", 1 << 20, 1, QueueFull::DropNewest, Arc::default());
         assert!(matches!(queue.push_early(batch(b"1")), Pushed::Taken(_)));
         assert!(matches!(queue.push_early(batch(b"2")), Pushed::Full(_)));
         let wake = Wake::new().unwrap();
@@ -283,11 +308,11 @@ mod tests {
 
     #[test]
     fn one_batch_always_fits_and_order_is_kept() {
-        let queue = Queue::new(1, 1, QueueFull::Block, Arc::default());
+        let queue = Queue::new("out", 1, 1, QueueFull::Block, Arc::default());
         assert!(matches!(queue.push(batch(&[b'x'; 100_000])), Pushed::Taken(_)));
         assert!(matches!(queue.push(batch(b"y")), Pushed::Full(_)));
         let mut model = VecDeque::new();
-        let queue = Queue::new(16 << 20, 1, QueueFull::Block, Arc::default());
+        let queue = Queue::new("out", 16 << 20, 1, QueueFull::Block, Arc::default());
         for number in 0_u32..500 {
             assert!(matches!(queue.push(batch(&number.to_le_bytes())), Pushed::Taken(_)));
             model.push_back(number.to_le_bytes());

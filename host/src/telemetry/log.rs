@@ -114,13 +114,17 @@ impl RateLimit {
     /// Whether a message may be written at `now`: then with the number of those
     /// that were held back since the last one.
     pub fn pass(&self, now: Instant) -> Option<u64> {
+        self.add(now, 1).map(|sum| sum - 1)
+    }
+
+    /// Adds `amount` of what the messages tell of. Whether a message may be written
+    /// at `now`: then with the sum since the last one, `amount` included.
+    pub fn add(&self, now: Instant, amount: u64) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (last, held) = &mut *state;
+        *held = held.saturating_add(amount);
         match last {
-            Some(last) if now.duration_since(*last) < self.interval => {
-                *held += 1;
-                None
-            }
+            Some(last) if now.duration_since(*last) < self.interval => None,
             _ => {
                 *last = Some(now);
                 Some(std::mem::take(held))
@@ -154,5 +158,7 @@ mod tests {
         assert_eq!(limit.pass(start + Duration::from_secs(59)), None);
         assert_eq!(limit.pass(start + Duration::from_secs(60)), Some(2));
         assert_eq!(limit.pass(start + Duration::from_secs(61)), None);
+        assert_eq!(limit.add(start + Duration::from_secs(62), 10), None);
+        assert_eq!(limit.add(start + Duration::from_secs(120), 5), Some(16));
     }
 }
