@@ -243,3 +243,12 @@ fn an_ended_event_lives_on_in_its_children() {
     assert_eq!(event.value(b"size"), Some(FieldValue::Integer(1)));
     assert!(event.has_category(b"storage"));
 }
+
+#[test]
+fn a_cr_at_the_end_of_a_line_is_the_values() {
+    let mut writer = StatsWriter::default();
+    writer.decode(b"VERSION\tstats-client\t4\t0").unwrap();
+    let line = b"EVENT\t0\t0\t1\t1700000000\t0\tnx\tSa\t12\r";
+    let Ok(Decoded::Event(event)) = writer.decode(line) else { panic!("an event") };
+    assert_eq!(event.value(b"a"), Some(FieldValue::Text(b"12\r")));
+}

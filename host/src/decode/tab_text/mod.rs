@@ -10,7 +10,8 @@
 //! Written again by `tab-text` with the same `time_format`, a line that such a format
 //! wrote comes out byte for byte. A value that an integer would be written as is
 //! one, and every other is text: types are not told by this format. Bytes that
-//! it would escape are taken as they are, for what they are.
+//! it would escape are taken as they are, for what they are; but one CR at the end
+//! of the line belongs to a line end of CR and LF, as a CR of a value is escaped.
 
 use fantail_sdk::tab_escape::{ESCAPE, unescape_code};
 
@@ -27,6 +28,7 @@ use crate::event::{Event, Parts, SlotValue, Span};
 /// When the line does not consist of parts as described above; the whole line
 /// is refused.
 pub fn decode<'a>(line: &'a [u8], scratch: &'a mut LineScratch) -> Result<Event<'a>, LineError> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut draft = Draft::new(line, scratch)?;
     if line.is_empty() {
         return draft.finish();

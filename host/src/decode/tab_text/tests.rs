@@ -57,7 +57,12 @@ fn values_are_integers_or_text() {
     check(b"1.500000", FieldValue::Text(b"1.500000"));
     check(b"one\x01ttwo", FieldValue::Text(b"one\ttwo"));
     check(b"a\x011tb", FieldValue::Text(b"a\x01tb"));
-    check(b"\x01n\x01r\xff\r", FieldValue::Text(b"\n\r\xff\r"));
+    check(b"\x01n\x01r\xff\r-", FieldValue::Text(b"\n\r\xff\r-"));
+    // One CR before the LF belongs to the line's end.
+    check(b"12\r", FieldValue::Integer(12));
+    check(b"a\x01r\r", FieldValue::Text(b"a\r"));
+    check(b"a\r\r", FieldValue::Text(b"a\r"));
+    check(b"\r", FieldValue::Text(b""));
 }
 
 #[test]
