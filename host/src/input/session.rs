@@ -163,15 +163,15 @@ impl Session {
             // formats a cut line may look whole: it counts only where nobody
             // would have cut it.
             let known = self.decoder.as_ref().map(Decoder::protocol);
-            let whole = match known.or_else(|| Protocol::detect(rest)) {
-                Some(Protocol::StatsWriter) => false,
-                Some(Protocol::TabText) => end == End::OfFile,
-                Some(Protocol::Json) | None => true,
+            let is_json = known.or_else(|| Protocol::detect(rest)) == Some(Protocol::Json);
+            let may_be_cut = match end {
+                End::OfConnection => true,
+                End::OfFile => known == Some(Protocol::StatsWriter),
             };
-            if whole {
+            if !may_be_cut || self.is_blank(rest) {
                 self.line(rest, lane);
-            } else {
-                self.lines += 1;
+            } else if !is_json || self.try_line(rest, lane).is_err() {
+                self.lines += u64::from(!is_json);
                 self.reject("truncated", "the line has no end: the peer was cut off", rest);
             }
         }
@@ -203,36 +203,44 @@ impl Session {
     }
 
     fn line(&mut self, line: &[u8], lane: &mut Lane) -> Fed {
+        match self.try_line(line, lane) {
+            Ok(fed) => fed,
+            Err(error) => {
+                self.reject_error(&error, line);
+                if error.closes_connection() { Fed::Close } else { Fed::More }
+            }
+        }
+    }
+
+    /// Reads a line. One that its decoder refuses is counted among the lines, and
+    /// the caller must reject it.
+    #[inline]
+    fn try_line(&mut self, line: &[u8], lane: &mut Lane) -> Result<Fed, LineError> {
         if line.len() > self.input.line_limit {
             self.too_long(line);
-            return Fed::More;
+            return Ok(Fed::More);
         }
         self.lines += 1;
         if self.is_blank(line) {
             self.counts.received += 1;
-            return Fed::More;
+            return Ok(Fed::More);
         }
         if self.decoder.is_none() && !self.detect(line) {
-            return Fed::More;
+            return Ok(Fed::More);
         }
-        let Some(decoder) = &mut self.decoder else { return Fed::More };
-        match decoder.decode(line) {
-            Ok(Decoded::Event(event)) => {
+        let Some(decoder) = &mut self.decoder else { return Ok(Fed::More) };
+        match decoder.decode(line)? {
+            Decoded::Event(event) => {
                 self.counts.received += 1;
                 self.counts.events += 1;
                 lane.event(&event);
-                if lane.blocked_by().is_empty() { Fed::More } else { Fed::Blocked }
+                Ok(if lane.blocked_by().is_empty() { Fed::More } else { Fed::Blocked })
             }
-            Ok(Decoded::Context) => {
+            Decoded::Context => {
                 self.counts.received += 1;
-                Fed::More
+                Ok(Fed::More)
             }
-            Ok(Decoded::Handshake) => Fed::More,
-            Err(error) => {
-                let fed = if error.closes_connection() { Fed::Close } else { Fed::More };
-                self.reject_error(&error, line);
-                fed
-            }
+            Decoded::Handshake => Ok(Fed::More),
         }
     }
 
