@@ -160,14 +160,20 @@ fn a_stop_does_not_wait_for_a_long_pause_behind_a_full_queue() {
 #[test]
 fn told_twice_it_waits_no_longer() {
     let dir = Workdir::new();
-    let host = Host::start(&dir, &unix_exporter("shutdown_timeout = 50 s"));
+    let mut host = Host::start(&dir, &unix_exporter("shutdown_timeout = 50 s"));
     send_unix(dir.path("in.sock"), &events::lines((0..10).map(|n| events::json("e", n))));
-    host.signal(Signal::TERM);
-    thread::sleep(Duration::from_millis(300));
     let asked = Instant::now();
+    host.signal(Signal::TERM);
+    // The same once more, as timeout(1) does it, is the same stop; later it is another.
+    host.signal(Signal::TERM);
+    host.signal(Signal::INT);
+    thread::sleep(Duration::from_millis(1200));
+    assert!(host.is_running());
     let ended = host.stop().expect_status(75);
     assert!(asked.elapsed() < Duration::from_secs(20));
     assert_eq!(ended.exporter("out").dropped("shutdown"), 10);
+    ended.one_line_with("stopped by a second signal");
+    assert_eq!(ended.lines_with("shutdown_timeout").len(), 0);
 }
 
 #[test]

@@ -31,6 +31,11 @@ const STOP_TICK: Duration = Duration::from_millis(2);
 /// How long exporters have to count what they give up, after `shutdown_timeout`.
 const ABANDON_PATIENCE: Duration = Duration::from_millis(500);
 
+/// For how long after the first a further signal to stop is taken for the same one:
+/// timeout(1) sends its signal to the process and to its group, a terminal to every
+/// process there, one of which may pass it on.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
+
 /// What a host can be told from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
@@ -51,6 +56,26 @@ pub enum Ended {
     Lost(u64),
     /// Nothing was lost, but an input could not be read, or not to its end.
     InputFailed,
+}
+
+/// How long a stop may take, and since when somebody waits for it.
+struct Patience {
+    timeout: Duration,
+    /// When the host was first told to stop.
+    told: Option<Instant>,
+}
+
+impl Patience {
+    /// The host is told to stop. True when that is once more: nobody waits any longer.
+    fn told(&mut self, now: Instant) -> bool {
+        let first = *self.told.get_or_insert(now);
+        now.duration_since(first) >= SAME_SIGNAL
+    }
+
+    /// Whether the stop has taken too long.
+    fn is_over(&self, now: Instant) -> bool {
+        self.told.is_some_and(|told| now.duration_since(told) >= self.timeout)
+    }
 }
 
 /// The threads of a running host.
@@ -80,9 +105,8 @@ pub fn run(
     let shutdown_timeout = pipeline.shutdown_timeout;
     let (mut running, addresses) = Running::start(pipeline)?;
     ready(&addresses);
-    let told = running.wait(signals);
-    let deadline = told.then(|| Instant::now() + shutdown_timeout);
-    Ok(running.stop(deadline, signals, shutdown_timeout))
+    let told = running.wait(signals).then(Instant::now);
+    Ok(running.stop(Patience { timeout: shutdown_timeout, told }, signals))
 }
 
 impl Running {
@@ -186,14 +210,8 @@ impl Running {
         self.exporters.iter().for_each(|exporter| exporter.tell(control));
     }
 
-    /// Stops everything; without a deadline there is one as soon as somebody
-    /// tells the host to stop.
-    fn stop(
-        mut self,
-        mut deadline: Option<Instant>,
-        signals: &Receiver<Signal>,
-        shutdown_timeout: Duration,
-    ) -> Ended {
+    /// Stops everything, however long it takes until somebody tells the host to stop.
+    fn stop(mut self, mut patience: Patience, signals: &Receiver<Signal>) -> Ended {
         if let Some(listener) = self.listener.take() {
             listener.stop();
         }
@@ -201,7 +219,7 @@ impl Running {
             worker.handle.tell(crate::input::Command::Finish);
         }
         self.readers.iter().for_each(Reader::finish);
-        if deadline.is_some() {
+        if patience.told.is_some() {
             // Now, not with `Finish`: a full queue that blocks would keep the readers
             // from ending for as long as its exporter pauses.
             self.tell_exporters(Control::Hurry);
@@ -219,26 +237,24 @@ impl Running {
             }
             match signals.try_recv() {
                 Ok(Signal::Reopen) => self.tell_exporters(Control::Reopen),
-                // Told once more, the host waits no longer.
                 Ok(Signal::Stop) => {
                     self.tell_exporters(Control::Hurry);
-                    deadline = match deadline {
-                        None => Some(Instant::now() + shutdown_timeout),
-                        Some(_) => Some(Instant::now()),
-                    };
+                    if patience.told(Instant::now()) {
+                        return self.abandon("stopped by a second signal");
+                    }
                 }
                 Err(_) => {}
             }
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return self.abandon();
+            if patience.is_over(Instant::now()) {
+                return self.abandon("shutdown_timeout has passed");
             }
             thread::sleep(STOP_TICK);
         }
     }
 
-    /// Time is over: what is still here is counted as dropped.
-    fn abandon(&self) -> Ended {
-        log::warn!("shutdown_timeout has passed: giving up what is still queued");
+    /// Time is over, for this reason: what is still here is counted as dropped.
+    fn abandon(&self, why: &str) -> Ended {
+        log::warn!("{why}: giving up what is still queued");
         // Those who read as well: what they still took would be in no exporter's count.
         for worker in &self.workers {
             worker.handle.tell(crate::input::Command::Abandon);
@@ -282,4 +298,24 @@ fn greeting(pipeline: &Pipeline) -> Arc<[u8]> {
     tab_escape::escape_into(filter.as_bytes(), &mut greeting);
     greeting.push(b'\n');
     greeting.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::Patience;
+
+    #[test]
+    fn a_repeated_signal_is_a_second_one_after_a_second() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut patience = Patience { timeout: Duration::from_secs(10), told: None };
+        assert!(!patience.is_over(at(100_000)));
+        for (millis, again) in [(0, false), (0, false), (999, false), (1000, true), (5000, true)] {
+            assert_eq!(patience.told(at(millis)), again, "after {millis} ms");
+        }
+        assert!(!patience.is_over(at(9_999)));
+        assert!(patience.is_over(at(10_000)));
+    }
 }
