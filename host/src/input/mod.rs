@@ -8,12 +8,14 @@
 
 mod buffer;
 mod connection;
+mod endpoint;
 mod listener;
 mod reader;
 mod session;
 mod worker;
 
-pub use listener::{Endpoint, Listener, ListenerThread, Socket};
+pub use endpoint::{Endpoint, Socket};
+pub use listener::{Listener, ListenerThread};
 pub use reader::{Reader, Source};
 pub use session::{Fed, Input, InputKind, Session};
 pub use worker::{Command, WorkerHandle, WorkerThread};

@@ -1,0 +1,293 @@
+//! Where an input listens: UNIX sockets and TCP ports, opened so that nobody else's
+//! is harmed. What goes wrong is said with the path or address, and what to do.
+
+use std::{
+    fmt::Display,
+    fs, io,
+    net::{TcpListener, ToSocketAddrs},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::{
+            fs::{FileTypeExt, MetadataExt},
+            net::UnixListener,
+        },
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::Mode,
+    io::Errno,
+    net::{
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, acceptfrom_with, connect,
+        socket_with,
+    },
+};
+
+/// The longest path of a UNIX socket in bytes: unix(7), with its final NUL 108.
+const UNIX_PATH_MAX: usize = 107;
+
+/// How many connections the kernel keeps until they are accepted.
+const BACKLOG: i32 = 1024;
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A UNIX stream socket: its path, mode, owner and group.
+    Unix(PathBuf, u32, Option<u32>, Option<u32>),
+    /// A TCP address: `host:port`.
+    Tcp(String),
+}
+
+/// An open listening socket.
+#[derive(Debug)]
+pub enum Socket {
+    /// A UNIX socket. Its file is removed when this is dropped, before it is closed:
+    /// a successor must not find it free and then lose its own.
+    Unix(SocketFile, UnixListener),
+    /// A TCP socket.
+    Tcp(TcpListener),
+}
+
+/// The file of a UNIX socket that we made.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    /// Device and inode.
+    identity: (u64, u64),
+}
+
+impl Endpoint {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    ///
+    /// When somebody else listens there, or the path or address can't be had: what
+    /// the error says names it, and what to do.
+    pub fn open(&self) -> io::Result<Socket> {
+        match self {
+            Endpoint::Unix(path, mode, user, group) => open_unix(path, *mode, *user, *group),
+            Endpoint::Tcp(address) => open_tcp(address),
+        }
+    }
+}
+
+/// An error of the same kind that says what was done, and what to do instead.
+fn explain(error: &io::Error, doing: impl Display, remedy: &str) -> io::Error {
+    let remedy = if remedy.is_empty() { String::new() } else { format!("; {remedy}") };
+    io::Error::new(error.kind(), format!("{doing}: {error}{remedy}"))
+}
+
+fn open_unix(path: &Path, mode: u32, user: Option<u32>, group: Option<u32>) -> io::Result<Socket> {
+    let shown = path.display();
+    let length = path.as_os_str().len();
+    if length > UNIX_PATH_MAX {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "can't listen on {shown}: the path has {length} bytes, and a socket's can have \
+                 {UNIX_PATH_MAX} at most; choose a shorter one"
+            ),
+        ));
+    }
+    remove_stale(path)?;
+    // The mode is right from the first moment: nobody connects in between. (The
+    // umask is the process's; no other thread of the host makes files yet.)
+    let umask = rustix::process::umask(Mode::from_raw_mode(!mode & 0o777));
+    let listener = UnixListener::bind(path);
+    rustix::process::umask(umask);
+    let listen_error = |error: &io::Error| {
+        explain(error, format_args!("can't listen on {shown}"), unix_remedy(error.kind()))
+    };
+    let listener = listener.map_err(|error| listen_error(&error))?;
+    let status = fs::symlink_metadata(path).map_err(|error| listen_error(&error))?;
+    let file = SocketFile { path: path.to_owned(), identity: (status.dev(), status.ino()) };
+    rustix::net::listen(&listener, BACKLOG).map_err(|error| listen_error(&error.into()))?;
+    listener.set_nonblocking(true).map_err(|error| listen_error(&error))?;
+    if user.is_some() || group.is_some() {
+        // Of the socket itself: a link that somebody put there is not followed.
+        std::os::unix::fs::lchown(path, user, group).map_err(|error| {
+            let id = |id: Option<u32>| id.map_or_else(|| "-".into(), |id| id.to_string());
+            let doing = format!("can't give {shown} to user {} and group {}", id(user), id(group));
+            let remedy = "run as root, or leave out `user`, and name a `group` that the host's \
+                          user is in";
+            explain(&error, doing, remedy)
+        })?;
+    }
+    Ok(Socket::Unix(file, listener))
+}
+
+/// What to do when a UNIX socket can't be made.
+fn unix_remedy(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::NotFound => "make its directory first, or choose another path",
+        io::ErrorKind::NotADirectory => "what should be its directory is none; choose another path",
+        io::ErrorKind::PermissionDenied => {
+            "let the host's user write to its directory, or choose another path"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "choose a path that can be written to",
+        io::ErrorKind::AddrInUse => "stop who has it, or choose another path",
+        _ => "",
+    }
+}
+
+/// Removes a socket that nobody listens on any more. Anything else in its place
+/// is not ours to remove.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let Ok(status) = fs::symlink_metadata(path) else { return Ok(()) };
+    let shown = path.display();
+    let taken = |kind, reason: &str| {
+        Err(io::Error::new(kind, format!("can't listen on {shown}: {reason}")))
+    };
+    if !status.file_type().is_socket() {
+        let reason = "it exists and is no socket; remove it, or choose another path";
+        return taken(io::ErrorKind::AlreadyExists, reason);
+    }
+    let doing = format!("can't find out whether somebody listens on {shown}");
+    // Without waiting: somebody who listens and does not accept is somebody.
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let probe = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+        .and_then(|probe| Ok(connect(&probe, &SocketAddrUnix::new(path)?)));
+    match probe.map_err(|error| explain(&error.into(), &doing, ""))? {
+        Ok(()) | Err(Errno::AGAIN) => {
+            let reason = "somebody listens there already; stop that, or choose another path";
+            taken(io::ErrorKind::AddrInUse, reason)
+        }
+        Err(Errno::CONNREFUSED) => fs::remove_file(path).map_err(|error| {
+            let doing = format!("can't remove {shown}, on which nobody listens any more");
+            explain(&error, doing, unix_remedy(error.kind()))
+        }),
+        Err(error) => {
+            let remedy = "remove it if nobody does, or choose another path";
+            Err(explain(&error.into(), doing, remedy))
+        }
+    }
+}
+
+fn open_tcp(address: &str) -> io::Result<Socket> {
+    let found = address.to_socket_addrs().map_err(|error| {
+        explain(&error, format_args!("the address of {address}"), "write its number instead")
+    })?;
+    let mut last_error = None;
+    for address in found {
+        match TcpListener::bind(address) {
+            Ok(listener) => {
+                listener.set_nonblocking(true)?;
+                return Ok(Socket::Tcp(listener));
+            }
+            Err(error) => {
+                let doing = format_args!("can't listen on {address}");
+                last_error = Some(explain(&error, doing, tcp_remedy(error.kind())));
+            }
+        }
+    }
+    let none = || io::Error::new(io::ErrorKind::NotFound, format!("{address} has no address"));
+    Err(last_error.unwrap_or_else(none))
+}
+
+/// What to do when a TCP address can't be had.
+fn tcp_remedy(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::AddrInUse => "stop who has it, or choose another port",
+        io::ErrorKind::AddrNotAvailable => "it is no address of this machine",
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose another one"
+        }
+        _ => "",
+    }
+}
+
+impl Socket {
+    pub(super) fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        match self {
+            Socket::Unix(_, listener) => listener.as_fd(),
+            Socket::Tcp(listener) => listener.as_fd(),
+        }
+    }
+
+    /// The address that was really opened, for messages and for port 0.
+    pub fn address(&self) -> String {
+        match self {
+            Socket::Unix(file, _) => file.path.display().to_string(),
+            Socket::Tcp(listener) => {
+                listener.local_addr().map_or_else(|_| "?".into(), |address| address.to_string())
+            }
+        }
+    }
+
+    /// Accepts a connection: its socket and its peer's name in messages.
+    pub(super) fn accept(&self) -> Result<(OwnedFd, String), Errno> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (socket, address) = acceptfrom_with(self.fd(), flags)?;
+        let peer = match self {
+            Socket::Tcp(_) => {
+                match address.and_then(|any| std::net::SocketAddr::try_from(any).ok()) {
+                    Some(address) => address.to_string(),
+                    None => "?".into(),
+                }
+            }
+            Socket::Unix(..) => match rustix::net::sockopt::socket_peercred(&socket) {
+                Ok(peer) => format!("process {}", peer.pid.as_raw_nonzero()),
+                Err(_) => "?".into(),
+            },
+        };
+        Ok((socket, peer))
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // A successor may have put its own socket there meanwhile.
+        let there = fs::symlink_metadata(&self.path);
+        if there.is_ok_and(|status| (status.dev(), status.ino()) == self.identity) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, net::TcpListener, os::unix::net::UnixListener, path::Path};
+
+    use super::{Endpoint, UNIX_PATH_MAX};
+
+    #[test]
+    fn an_error_names_its_path_and_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let check = |path: &Path, owner: Option<u32>, reason: &str, remedy: &str| {
+            let endpoint = Endpoint::Unix(path.to_owned(), 0o600, owner, None);
+            let said = endpoint.open().unwrap_err().to_string();
+            for part in [path.to_str().unwrap(), reason, remedy] {
+                assert!(said.contains(part), "`{part}` in: {said}");
+            }
+        };
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("file"), "").unwrap();
+        let _taken = UnixListener::bind(at("taken")).unwrap();
+        let long = at(&"x".repeat(UNIX_PATH_MAX));
+        check(&long, None, "can have 107 at most", "choose a shorter one");
+        check(&at("file"), None, "exists and is no socket", "remove it");
+        check(&at("taken"), None, "listens there already", "stop that");
+        check(&at("missing/socket"), None, "can't listen on", "make its directory first");
+        check(&at("file/socket"), None, "can't listen on", "choose another path");
+        if !rustix::process::geteuid().is_root() {
+            check(&at("root's"), Some(0), "can't give", "run as root");
+        }
+        // One byte less than too long is no error of length.
+        let longest = UNIX_PATH_MAX - dir.path().as_os_str().len() - 1;
+        assert!(Endpoint::Unix(at(&"x".repeat(longest)), 0o600, None, None).open().is_ok());
+    }
+
+    #[test]
+    fn an_error_names_its_address_and_what_to_do() {
+        let taking = TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = taking.local_addr().unwrap().to_string();
+        let check = |address: &str, remedy: &str| {
+            let said = Endpoint::Tcp(address.to_owned()).open().unwrap_err().to_string();
+            assert!(said.contains(address) && said.contains(remedy), "{said}");
+        };
+        check(&taken, "choose another port");
+        // A network that is for documentation only: RFC 5737.
+        check("192.0.2.1:9", "no address of this machine");
+    }
+}
