@@ -63,7 +63,7 @@ fn check_dead_sink(queue_full: &str) {
     assert_eq!((ledger.matched, ledger.delivered, ledger.queued), (EVENTS as u64, 0, 0));
     let reasons: Vec<_> = ledger.dropped.keys().map(String::as_str).collect();
     assert_eq!(reasons, ["queue_full", "shutdown"]);
-    ended.one_line_with(&format!("{} payloads were lost", ledger.dropped("shutdown")));
+    ended.one_line_with(&format!("{} payloads lost", ledger.dropped("shutdown")));
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn check_gives_up(config: &str, events: usize, delivered: impl Fn() -> u64) {
     assert_eq!((ledger.matched, ledger.queued), (events as u64, 0));
     assert_eq!(ledger.dropped.keys().collect::<Vec<_>>(), ["shutdown"]);
     assert!(ledger.delivered >= delivered(), "{ledger:?}");
-    ended.one_line_with(&format!("{} payloads were lost", ledger.dropped("shutdown")));
+    ended.one_line_with(&format!("{} payloads lost", ledger.dropped("shutdown")));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{
-    console::{errln, out, outln},
+    console::{counted, errln, out, outln},
     load::load,
 };
 use crate::{
@@ -15,7 +15,7 @@ pub(super) fn check(paths: &[PathBuf]) -> Exit {
     host_log::start(log::LevelFilter::Warn);
     let loaded = load(paths, Placement::InPlace, false);
     let Some(config) = loaded.config else {
-        errln!("{} errors, {} warnings", loaded.errors, loaded.warnings);
+        errln!("{}, {}", counted(loaded.errors, "error"), counted(loaded.warnings, "warning"));
         return Exit::Config;
     };
     if let Err(errors) = Pipeline::build(&config, &loaded.registry) {
@@ -23,11 +23,11 @@ pub(super) fn check(paths: &[PathBuf]) -> Exit {
         return Exit::Config;
     }
     outln!(
-        "ok: {} inputs, {} metrics, {} exporters, {} warnings",
-        config.inputs.len(),
-        config.metrics.len(),
-        config.exporters.len(),
-        loaded.warnings,
+        "ok: {}, {}, {}, {}",
+        counted(config.inputs.len(), "input"),
+        counted(config.metrics.len(), "metric"),
+        counted(config.exporters.len(), "exporter"),
+        counted(loaded.warnings, "warning"),
     );
     for metric in config.metrics.iter().filter(|metric| metric.exporter.is_some()) {
         let exporter = metric.exporter.as_ref().and_then(|wanted| {

@@ -28,6 +28,10 @@ use crate::{
 /// The longest line that is read, in bytes; longer ones are reported.
 const LINE_LIMIT: usize = 1 << 20;
 
+pub(super) const HELP: &str = "\
+Exit status: 0 if an event matched, 1 if none did, 2 after an error. A line that can't
+be read is reported, and does not match.";
+
 /// What to look for and where.
 #[derive(Debug, Args)]
 pub(super) struct FilterArgs {

@@ -26,13 +26,18 @@ struct Command {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Run the host with a configuration, until SIGTERM or until every input has ended.
+    /// Run the host with a configuration, until SIGTERM or SIGINT, or until every input
+    /// has ended.
+    #[command(after_help = RUN_HELP)]
     Run(ConfigArgs),
     /// Check a configuration and say what is wrong with it; opens nothing for writing.
+    #[command(after_help = CHECK_HELP)]
     Check(ConfigArgs),
     /// Print the effective configuration, with every default.
+    #[command(after_help = CHECK_HELP)]
     Config(ConfigArgs),
     /// Print the events in FILE (or standard input) that a filter matches.
+    #[command(after_help = filter::HELP)]
     Filter(filter::FilterArgs),
     /// List the plugins, or show the settings of one.
     #[command(subcommand)]
@@ -40,6 +45,15 @@ enum What {
     /// Show it at work: recorded Dovecot traffic through metrics and exporters.
     Demo,
 }
+
+const RUN_HELP: &str = "\
+Signals: SIGUSR1 has every driver open its files and connections again.
+Exit status: 0 if everything was delivered or dropped as configured, 66 if an input
+could not be read to its end, 71 if the system refused something, 75 if events were
+lost at the end of shutdown_timeout, 78 if the configuration has errors.";
+
+const CHECK_HELP: &str = "\
+Exit status: 0 if the configuration has no errors, 78 if it has.";
 
 /// Which configuration.
 #[derive(Debug, Args)]

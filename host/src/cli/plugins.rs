@@ -69,7 +69,11 @@ fn show(registry: &Registry, name: &str) -> Exit {
     let Some(library) = registry.library(name) else {
         let known: Vec<_> =
             registry.libraries().iter().map(|library| library.name.as_str()).collect();
-        errln!("error: there is no plugin `{name}`; there are: {}", known.join(", "));
+        if known.is_empty() {
+            errln!("error: there is no plugin `{name}`, nor any other");
+        } else {
+            errln!("error: there is no plugin `{name}`; there are: {}", known.join(", "));
+        }
         return Exit::Config;
     };
     outln!("{} {}: {}", library.name, library.version, library.description);

@@ -8,7 +8,10 @@ use signal_hook::{
     iterator::Signals,
 };
 
-use super::{console::errln, load::load};
+use super::{
+    console::{counted, errln},
+    load::load,
+};
 use crate::{
     config::settings::LogLevel,
     exit_code::Exit,
@@ -61,7 +64,7 @@ pub(super) fn run(paths: &[PathBuf]) -> Exit {
         }
         Ok(Ended::Lost(count)) => {
             log_figures(&observer.figures());
-            log::error!("{count} payloads were lost: they could not be delivered in time");
+            log::error!("{} lost: not delivered in time", counted(count, "payload"));
             Exit::EventsLost
         }
         Err(error) => {

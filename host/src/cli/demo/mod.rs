@@ -14,7 +14,7 @@ use std::{
 use crossbeam_channel::{Receiver, unbounded};
 
 use super::{
-    console::{errln, outln},
+    console::{counted, errln, outln},
     load::load_in,
     run::reasons,
 };
@@ -228,7 +228,7 @@ fn summary(figures: &Figures, directory: &Path, web: &WebListener) {
             exporter.queued
         );
     }
-    outln!("  the listener took {} requests", web.requests());
+    outln!("  the listener took {}", counted(web.requests(), "request"));
     outln!("");
     outln!("Everything lies in {}:", directory.display());
     for file in ["demo.conf", JSON_FILE, TAB_FILE] {
