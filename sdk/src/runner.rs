@@ -76,6 +76,13 @@ pub struct Sent {
     pub error: Option<SentError>,
 }
 
+impl Sent {
+    /// A batch of `count` payloads, each of them delivered.
+    pub fn whole(count: usize) -> Self {
+        Sent { delivered: (0..count).collect(), given_up: Vec::new(), error: None }
+    }
+}
+
 /// What the host has to do for payloads that are neither delivered nor given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SentError {

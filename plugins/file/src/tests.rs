@@ -14,10 +14,6 @@ fn open(path: &Path) -> DriverRunner {
     DriverRunner::open::<File>(&json!({ "file_path": path })).unwrap()
 }
 
-fn whole(count: usize) -> Sent {
-    Sent { delivered: (0..count).collect(), given_up: vec![], error: None }
-}
-
 /// The reason for which nothing was delivered.
 fn refusal(sent: Sent) -> String {
     assert_eq!((sent.delivered, sent.given_up), (vec![], vec![]));
@@ -45,15 +41,15 @@ fn lines_are_appended_to_a_private_file() {
     let path = dir.path().join("events");
     let mut driver = open(&path);
     assert!(!path.exists(), "opened at the first batch only");
-    assert_eq!(driver.send(&["one", "", "three\0\u{fc}"]), whole(3));
-    assert_eq!(driver.send(&["four"]), whole(1));
-    assert_eq!(driver.send::<&str>(&[]), whole(0));
+    assert_eq!(driver.send(&["one", "", "three\0\u{fc}"]), Sent::whole(3));
+    assert_eq!(driver.send(&["four"]), Sent::whole(1));
+    assert_eq!(driver.send::<&str>(&[]), Sent::whole(0));
     assert_eq!(fs::read(&path).unwrap(), "one\n\nthree\0\u{fc}\nfour\n".as_bytes());
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 
     let mut another = open(&path);
-    assert_eq!(another.send(&["five"]), whole(1));
-    assert_eq!(driver.send(&["six"]), whole(1));
+    assert_eq!(another.send(&["five"]), Sent::whole(1));
+    assert_eq!(driver.send(&["six"]), Sent::whole(1));
     assert!(fs::read_to_string(&path).unwrap().ends_with("four\nfive\nsix\n"));
 }
 
@@ -64,10 +60,10 @@ fn a_moved_file_is_followed_until_reopened() {
     let mut driver = open(&path);
     driver.send(&["one"]);
     fs::rename(&path, &moved).unwrap();
-    assert_eq!(driver.send(&["two"]), whole(1));
+    assert_eq!(driver.send(&["two"]), Sent::whole(1));
     assert!(!path.exists());
     assert_eq!(driver.reopen(), None);
-    assert_eq!(driver.send(&["three"]), whole(1));
+    assert_eq!(driver.send(&["three"]), Sent::whole(1));
     assert_eq!(fs::read_to_string(&moved).unwrap(), "one\ntwo\n");
     assert_eq!(fs::read_to_string(&path).unwrap(), "three\n");
 }
@@ -112,7 +108,7 @@ fn a_directory_that_comes_later_is_found() {
     refusal(driver.send(&["one"]));
     assert!(driver.reopen().is_some());
     fs::create_dir(path.parent().unwrap()).unwrap();
-    assert_eq!(driver.send(&["one"]), whole(1));
+    assert_eq!(driver.send(&["one"]), Sent::whole(1));
     assert_eq!(fs::read(&path).unwrap(), b"one\n");
 }
 
@@ -140,7 +136,7 @@ fn a_short_write_leaves_whole_lines() {
     let path = Path::new(&path);
     let mut driver = open(path);
     let line = "x".repeat(299);
-    assert_eq!(driver.send(&[&line, &line]), whole(2));
+    assert_eq!(driver.send(&[&line, &line]), Sent::whole(2));
     let sent = driver.send(&[&line, &line, &line]);
     assert_eq!(sent.delivered, [0]);
     assert!(matches!(sent.error, Some(SentError::Retry(reason, _)) if reason.contains("large")));
@@ -150,6 +146,6 @@ fn a_short_write_leaves_whole_lines() {
     // Nothing fits, and nothing is left of it.
     assert_eq!(driver.send(&[&line]).delivered, [0; 0]);
     assert_eq!(fs::metadata(path).unwrap().size(), 900);
-    assert_eq!(driver.send(&["y".repeat(123)]), whole(1));
+    assert_eq!(driver.send(&["y".repeat(123)]), Sent::whole(1));
     assert_eq!(fs::metadata(path).unwrap().size(), 1024);
 }

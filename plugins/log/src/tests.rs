@@ -28,10 +28,6 @@ fn open(dir: &Path, target: &str) -> DriverRunner {
     DriverRunner::open_with::<Log>(&settings, &context).unwrap()
 }
 
-fn whole(count: usize) -> Sent {
-    Sent { delivered: (0..count).collect(), given_up: vec![], error: None }
-}
-
 fn reason(sent: &Sent) -> &str {
     match &sent.error {
         Some(SentError::Retry(reason, None)) => reason,
@@ -86,8 +82,8 @@ fn syslog_takes_datagrams() {
     let dir = tempfile::tempdir().unwrap();
     let daemon = UnixDatagram::bind(dir.path().join("syslog")).unwrap();
     let mut driver = open(dir.path(), "syslog");
-    assert_eq!(driver.send(&["{\"event\":\"a\"}", "b\tc\nd"]), whole(2));
-    assert_eq!(driver.send::<&str>(&[]), whole(0));
+    assert_eq!(driver.send(&["{\"event\":\"a\"}", "b\tc\nd"]), Sent::whole(2));
+    assert_eq!(driver.send::<&str>(&[]), Sent::whole(0));
     check_record(&receive(&daemon), "{\"event\":\"a\"}");
     check_record(&receive(&daemon), "b\tc#012d");
 }
@@ -97,7 +93,7 @@ fn syslog_takes_a_stream() {
     let dir = tempfile::tempdir().unwrap();
     let daemon = UnixListener::bind(dir.path().join("syslog")).unwrap();
     let mut driver = open(dir.path(), "syslog");
-    assert_eq!(driver.send(&["one", "two\0"]), whole(2));
+    assert_eq!(driver.send(&["one", "two\0"]), Sent::whole(2));
     drop(driver);
     let mut stream = Vec::new();
     daemon.accept().unwrap().0.read_to_end(&mut stream).unwrap();
@@ -117,13 +113,13 @@ fn a_restarted_daemon_is_found_again() {
     assert!(reason(&absent).starts_with(&expected), "{absent:?}");
 
     let daemon = UnixDatagram::bind(&path).unwrap();
-    assert_eq!(driver.send(&["one"]), whole(1));
+    assert_eq!(driver.send(&["one"]), Sent::whole(1));
     check_record(&receive(&daemon), "one");
     drop(daemon);
     assert!(reason(&driver.send(&["two"])).contains("Connection refused"));
     std::fs::remove_file(&path).unwrap();
     let daemon = UnixDatagram::bind(&path).unwrap();
-    assert_eq!(driver.send(&["two"]), whole(1));
+    assert_eq!(driver.send(&["two"]), Sent::whole(1));
     check_record(&receive(&daemon), "two");
 }
 
@@ -157,7 +153,7 @@ fn a_log_that_does_not_read_delays_for_a_bounded_time() {
         (0..2000).map(|_| receive(&daemon)).for_each(drop);
         daemon
     });
-    assert_eq!(driver.send(&payloads[delivered..]), whole(2000 - delivered));
+    assert_eq!(driver.send(&payloads[delivered..]), Sent::whole(2000 - delivered));
     let daemon = reader.join().unwrap();
     daemon.set_nonblocking(true).unwrap();
     assert!(daemon.recv(&mut [0; 8]).is_err(), "nothing twice");
@@ -168,7 +164,7 @@ fn the_journal_takes_any_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let journal = UnixDatagram::bind(dir.path().join("journal")).unwrap();
     let mut driver = open(dir.path(), "journal");
-    assert_eq!(driver.send(&["{\"event\":\"a\"}", "b\nMESSAGE=c"]), whole(2));
+    assert_eq!(driver.send(&["{\"event\":\"a\"}", "b\nMESSAGE=c"]), Sent::whole(2));
     assert_eq!(receive(&journal), entry("MESSAGE={\"event\":\"a\"}\n"));
     assert_eq!(receive(&journal), entry("MESSAGE\n\x0b\0\0\0\0\0\0\0b\nMESSAGE=c\n"));
 }
@@ -179,7 +175,7 @@ fn the_journal_takes_long_entries_as_files() {
     let journal = UnixDatagram::bind(dir.path().join("journal")).unwrap();
     let mut driver = open(dir.path(), "journal");
     let long = "x".repeat(1 << 20);
-    assert_eq!(driver.send(&[&long]), whole(1));
+    assert_eq!(driver.send(&[&long]), Sent::whole(1));
 
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -201,14 +197,14 @@ fn auto_takes_the_first_that_exists_and_keeps_it() {
     let dir = tempfile::tempdir().unwrap();
     let syslog = UnixDatagram::bind(dir.path().join("syslog")).unwrap();
     let mut driver = open(dir.path(), "auto");
-    assert_eq!(driver.send(&["one"]), whole(1));
+    assert_eq!(driver.send(&["one"]), Sent::whole(1));
     check_record(&receive(&syslog), "one");
 
     let journal = UnixDatagram::bind(dir.path().join("journal")).unwrap();
-    assert_eq!(driver.send(&["two"]), whole(1));
+    assert_eq!(driver.send(&["two"]), Sent::whole(1));
     check_record(&receive(&syslog), "two");
     assert_eq!(driver.reopen(), None);
-    assert_eq!(driver.send(&["three"]), whole(1));
+    assert_eq!(driver.send(&["three"]), Sent::whole(1));
     assert_eq!(receive(&journal), entry("MESSAGE=three\n"));
 }
 
@@ -231,10 +227,10 @@ fn stderr_takes_lines_until_a_socket_appears() {
     };
     let dir = Path::new(&dir);
     let mut driver = open(dir, "auto");
-    assert_eq!(driver.send(&["one", "two\t\n"]), whole(2));
-    assert_eq!(driver.send(&["x".repeat(10_000)]), whole(1));
+    assert_eq!(driver.send(&["one", "two\t\n"]), Sent::whole(2));
+    assert_eq!(driver.send(&["x".repeat(10_000)]), Sent::whole(1));
     let syslog = UnixDatagram::bind(dir.join("syslog")).unwrap();
-    assert_eq!(driver.send(&["three"]), whole(1));
+    assert_eq!(driver.send(&["three"]), Sent::whole(1));
     check_record(&receive(&syslog), "three");
 }
 

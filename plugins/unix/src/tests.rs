@@ -27,10 +27,6 @@ fn open_hasty(path: &Path) -> DriverRunner {
     open_with(path, 100)
 }
 
-fn whole(count: usize) -> Sent {
-    Sent { delivered: (0..count).collect(), given_up: vec![], error: None }
-}
-
 fn reason(sent: &Sent) -> &str {
     match &sent.error {
         Some(SentError::Retry(reason, None)) => reason,
@@ -77,9 +73,9 @@ fn lines_arrive_over_one_connection() {
     let path = dir.path().join("socket");
     let listener = UnixListener::bind(&path).unwrap();
     let mut driver = open(&path);
-    assert_eq!(driver.send(&["one", "", "three\0"]), whole(3));
-    assert_eq!(driver.send(&["four"]), whole(1));
-    assert_eq!(driver.send::<&str>(&[]), whole(0));
+    assert_eq!(driver.send(&["one", "", "three\0"]), Sent::whole(3));
+    assert_eq!(driver.send(&["four"]), Sent::whole(1));
+    assert_eq!(driver.send::<&str>(&[]), Sent::whole(0));
     drop(driver);
     let mut received = String::new();
     accept(&listener).read_to_string(&mut received).unwrap();
@@ -100,7 +96,7 @@ fn an_absent_peer_is_waited_for_by_the_host() {
     check(&driver.send(&["one"]), "Connection refused (os error 111)");
     std::fs::remove_file(&path).unwrap();
     let listener = UnixListener::bind(&path).unwrap();
-    assert_eq!(driver.send(&["one"]), whole(1));
+    assert_eq!(driver.send(&["one"]), Sent::whole(1));
     assert_eq!(line(&mut accept(&listener)), "one\n");
 }
 
@@ -129,7 +125,7 @@ fn a_full_backlog_is_waited_for() {
         drop(listener.accept().unwrap());
         line(&mut accept(&listener))
     });
-    assert_eq!(open(&path).send(&["one"]), whole(1));
+    assert_eq!(open(&path).send(&["one"]), Sent::whole(1));
     assert_eq!(acceptor.join().unwrap(), "one\n");
     drop(first);
 }
@@ -140,9 +136,9 @@ fn a_restarted_peer_is_connected_to_anew() {
     let path = dir.path().join("socket");
     let listener = UnixListener::bind(&path).unwrap();
     let mut driver = open(&path);
-    assert_eq!(driver.send(&["one"]), whole(1));
+    assert_eq!(driver.send(&["one"]), Sent::whole(1));
     assert_eq!(line(&mut accept(&listener)), "one\n");
-    assert_eq!(driver.send(&["two", "three"]), whole(2));
+    assert_eq!(driver.send(&["two", "three"]), Sent::whole(2));
     assert_eq!(line(&mut accept(&listener)), "two\n");
 }
 
@@ -152,9 +148,9 @@ fn reopening_connects_anew() {
     let path = dir.path().join("socket");
     let listener = UnixListener::bind(&path).unwrap();
     let mut driver = open(&path);
-    assert_eq!(driver.send(&["one"]), whole(1));
+    assert_eq!(driver.send(&["one"]), Sent::whole(1));
     assert_eq!(driver.reopen(), None);
-    assert_eq!(driver.send(&["two"]), whole(1));
+    assert_eq!(driver.send(&["two"]), Sent::whole(1));
     let (mut first, mut second) = (accept(&listener), accept(&listener));
     assert_eq!((line(&mut first), line(&mut first)), ("one\n".into(), String::new()));
     assert_eq!(line(&mut second), "two\n");
@@ -199,7 +195,7 @@ fn a_payload_begun_and_then_dropped_ends_the_connection() {
     let mut driver = open_hasty(&path);
     let payloads = large_payloads();
     let delivered = driver.send(&payloads).delivered.len();
-    assert_eq!(driver.send(&["next"]), whole(1));
+    assert_eq!(driver.send(&["next"]), Sent::whole(1));
     let (mut first, mut second) = (accept(&listener), accept(&listener));
     for payload in &payloads[..delivered] {
         assert!(line(&mut first) == format!("{payload}\n"));
@@ -228,6 +224,6 @@ fn a_payload_cut_by_a_break_is_sent_again() {
 
     let listener = closer.join().unwrap();
     let reader = thread::spawn(move || line(&mut accept(&listener)));
-    assert_eq!(driver.send(&payloads[delivered..=delivered]), whole(1));
+    assert_eq!(driver.send(&payloads[delivered..=delivered]), Sent::whole(1));
     assert!(reader.join().unwrap() == format!("{}\n", payloads[delivered]));
 }

@@ -35,10 +35,6 @@ fn open_patient(server: &Server) -> DriverRunner {
     open_with(json!({ "http_client_request_absolute_timeout": 10_000 }), &server.url())
 }
 
-fn whole(count: usize) -> Sent {
-    Sent { delivered: (0..count).collect(), given_up: vec![], error: None }
-}
-
 /// The reason for which one payload was not delivered.
 fn refusal(sent: Sent) -> String {
     assert_eq!((sent.delivered, sent.given_up), (vec![], vec![]));
@@ -129,9 +125,9 @@ fn each_payload_is_a_request_over_one_connection() {
     let server = Server::start(|_, _| ok());
     let url = format!("http://jo%40b:s:%65%FC@{}/a?b=%20c", server.address);
     let mut driver = open_with(json!({ "http_client_request_absolute_timeout": 10_000 }), &url);
-    assert_eq!(driver.send::<&str>(&[]), whole(0));
+    assert_eq!(driver.send::<&str>(&[]), Sent::whole(0));
     for payload in ["one", "", "three\n"] {
-        assert_eq!(driver.send(&[payload]), whole(1));
+        assert_eq!(driver.send(&[payload]), Sent::whole(1));
     }
     let requests = server.requests();
     let bodies: Vec<_> = requests.iter().map(|request| request.body.as_str()).collect();
@@ -162,7 +158,7 @@ fn settings_take_the_place_of_the_hosts_words() {
         "http_client_request_absolute_timeout": 10_000,
     });
     let mut driver = DriverRunner::open::<HttpPost>(&settings).unwrap();
-    assert_eq!(driver.send(&["one"]), whole(1));
+    assert_eq!(driver.send(&["one"]), Sent::whole(1));
     let head = &server.requests()[0].head;
     assert!(head.contains("\r\nuser-agent: mine\r\n"), "{head}");
     assert!(head.contains("\r\ncontent-type: application/octet-stream\r\n"), "{head}");
@@ -267,7 +263,7 @@ fn a_broken_exchange_is_repeated() {
         let mut driver = open_patient(&server);
         let reason = refusal(driver.send(&["one"]));
         assert!(reason.starts_with(expected), "{raw:?}: {reason}");
-        assert_eq!(driver.send(&["one"]), whole(1));
+        assert_eq!(driver.send(&["one"]), Sent::whole(1));
     };
     check("", "Peer disconnected");
     check("HTTP/1.1 200 OK\r\nContent-Le", "Peer disconnected");
@@ -281,16 +277,16 @@ fn a_status_counts_even_if_the_body_breaks_off() {
     let server =
         Server::start(|_, _| Reply::Raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"));
     let mut driver = open_patient(&server);
-    assert_eq!(driver.send(&["one"]), whole(1));
-    assert_eq!(driver.send(&["two"]), whole(1));
+    assert_eq!(driver.send(&["one"]), Sent::whole(1));
+    assert_eq!(driver.send(&["two"]), Sent::whole(1));
 }
 
 #[test]
 fn a_long_body_is_not_read_to_its_end() {
     let server = Server::start(|_, _| Reply::Status("200 OK", "", vec![b'x'; 1 << 24]));
     let mut driver = open_patient(&server);
-    assert_eq!(driver.send(&["one"]), whole(1));
-    assert_eq!(driver.send(&["two"]), whole(1));
+    assert_eq!(driver.send(&["one"]), Sent::whole(1));
+    assert_eq!(driver.send(&["two"]), Sent::whole(1));
     assert_eq!(server.connections(), 2, "the connection is not used again");
 }
 
@@ -328,9 +324,9 @@ fn connections_that_the_server_closes_lose_nothing() {
 fn reopening_connects_anew() {
     let server = Server::start(|_, _| ok());
     let mut driver = open_patient(&server);
-    assert_eq!(driver.send(&["one"]), whole(1));
+    assert_eq!(driver.send(&["one"]), Sent::whole(1));
     assert_eq!(driver.reopen(), None);
-    assert_eq!(driver.send(&["two"]), whole(1));
+    assert_eq!(driver.send(&["two"]), Sent::whole(1));
     assert_eq!(server.connections(), 2);
 }
 
@@ -379,8 +375,8 @@ fn a_proxy_is_connected_through() {
         "http_client_proxy_password": "a:b",
     });
     let mut driver = open_with(settings, "http://nobody.invalid/events");
-    assert_eq!(driver.send(&["one"]), whole(1));
-    assert_eq!(driver.send(&["two"]), whole(1));
+    assert_eq!(driver.send(&["one"]), Sent::whole(1));
+    assert_eq!(driver.send(&["two"]), Sent::whole(1));
     assert_eq!(server.bodies(), ["one", "two"]);
     assert_eq!(proxy.connections(), 1);
 }

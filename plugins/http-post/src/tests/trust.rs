@@ -51,7 +51,7 @@ fn send(server: &Server, mut settings: Value) -> Sent {
     let mut driver = open_with(settings, &format!("https://{}/events", server.address));
     let first = driver.send(&["one"]);
     if first.error.is_none() {
-        assert_eq!(driver.send(&["two"]), whole(1));
+        assert_eq!(driver.send(&["two"]), Sent::whole(1));
         assert_eq!(server.connections(), 1, "the connection is used again");
     }
     first
@@ -60,7 +60,7 @@ fn send(server: &Server, mut settings: Value) -> Sent {
 #[test]
 fn a_server_is_trusted_by_its_authority() {
     let server = server(false);
-    assert_eq!(send(&server, json!({ "ssl_client_ca_file": file("ca.pem") })), whole(1));
+    assert_eq!(send(&server, json!({ "ssl_client_ca_file": file("ca.pem") })), Sent::whole(1));
     assert_eq!(server.bodies(), ["one", "two"]);
 }
 
@@ -75,7 +75,7 @@ fn an_unknown_authority_is_not_trusted() {
 #[test]
 fn trust_can_be_switched_off() {
     let server = server(false);
-    assert_eq!(send(&server, json!({ "ssl_client_require_valid_cert": false })), whole(1));
+    assert_eq!(send(&server, json!({ "ssl_client_require_valid_cert": false })), Sent::whole(1));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_client_shows_its_certificate() {
         "ssl_client_cert_file": file("client.pem"),
         "ssl_client_key_file": file("client.key"),
     });
-    assert_eq!(send(&server(true), ours), whole(1));
+    assert_eq!(send(&server(true), ours), Sent::whole(1));
     // The server hangs up after the handshake: the reason is the alert or the broken pipe.
     let asks = server(true);
     refusal(send(&asks, json!({ "ssl_client_ca_file": file("ca.pem") })));
