@@ -113,14 +113,8 @@ fn drop_oldest_keeps_the_newest() {
     assert!(kept.len() < EVENTS);
 }
 
-#[test]
-fn block_holds_one_input_back_and_no_other() {
-    let dir = Workdir::new();
-    let more = "
-input healthy {
-  driver = unix
-  path = $DIR/healthy.sock
-}
+/// An exporter that takes everything it gets.
+const HEALTHY: &str = "
 event_exporter healthy {
   driver = file
   file_path = $DIR/healthy.out
@@ -131,7 +125,12 @@ metric healthy {
   exporter = healthy
 }
 ";
-    let host = Host::start(&dir, &(config("block") + more));
+
+#[test]
+fn block_holds_one_input_back_and_no_other() {
+    let dir = Workdir::new();
+    let more = "input healthy {\n  driver = unix\n  path = $DIR/healthy.sock\n}\n";
+    let host = Host::start(&dir, &(config("block") + HEALTHY + more));
     let lines = events::lines((0..EVENTS).map(|n| events::json("e", n)));
     let mut blocked = UnixStream::connect(dir.path("in.sock")).unwrap();
     blocked.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
@@ -171,18 +170,7 @@ metric healthy {
 #[test]
 fn a_connection_that_feeds_both_waits_for_the_dead_one() {
     let dir = Workdir::new();
-    let healthy = "
-event_exporter healthy {
-  driver = file
-  file_path = $DIR/healthy.out
-  format = json
-}
-metric healthy {
-  filter = event=healthy
-  exporter = healthy
-}
-";
-    let host = Host::start(&dir, &(config("block") + healthy));
+    let host = Host::start(&dir, &(config("block") + HEALTHY));
     // While nothing for the dead exporter comes, the connection is not held up.
     let started = Instant::now();
     send_unix(dir.path("in.sock"), &events::lines((0..100).map(|n| events::json("healthy", n))));
