@@ -29,6 +29,7 @@ const SOURCES: &[Source] = &[
     Source { name: "other-root", file: "other-root.rs", dependencies: ABI_STABLE },
     Source { name: "other-mechanism", file: "other-mechanism.rs", dependencies: "" },
     Source { name: "no-plugin", file: "no-plugin.rs", dependencies: "" },
+    Source { name: "tell-tale", file: "tell-tale.rs", dependencies: "" },
     Source {
         name: "later-minor",
         file: "notebook.rs",

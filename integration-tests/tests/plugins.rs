@@ -203,7 +203,7 @@ fn a_format_that_panics_costs_those_events_only() {
 }
 
 /// Puts files that are no usable plugins beside a good one; each must be refused
-/// in one line, and the good one must work.
+/// in one line, and the good one must be there.
 #[test]
 fn each_file_that_is_no_plugin_is_refused_in_one_line() {
     let dir = Workdir::new();
@@ -220,7 +220,6 @@ fn each_file_that_is_no_plugin_is_refused_in_one_line() {
         path
     };
     copy("writable.so", 0o666);
-    copy("pinned.so", 0o644);
     symlink("nowhere", dir.path("plugins/dangling.so")).unwrap();
     fs::create_dir(dir.path("plugins/directory.so")).unwrap();
     let mut expected = vec![
@@ -229,7 +228,6 @@ fn each_file_that_is_no_plugin_is_refused_in_one_line() {
         ("no-plugin.so", "exports no Fantail plugin"),
         ("text.so", "not a loadable library"),
         ("writable.so", "chmod go-w"),
-        ("pinned.so", "the configuration pins"),
         ("dangling.so", "can't be read"),
         ("directory.so", "not a regular file"),
     ];
@@ -238,17 +236,81 @@ fn each_file_that_is_no_plugin_is_refused_in_one_line() {
         chown(copy("foreign.so", 0o644), Some(12345), None).unwrap();
         expected.push(("foreign.so", "belongs to user 12345"));
     }
-    let pin = format!("plugin pinned {{\n  sha256 = {}\n}}\n", "0".repeat(64));
-    let host = Host::start(&dir, &(config(NOTEBOOK) + &pin));
-    send(&dir, &["a"]);
-    dir.wait_for_lines("notes", 1);
-    let ended = host.stop().expect_status(0);
+    let plugins = dir.path("plugins").display().to_string();
+    let done = fantail(["plugins", "list", "--plugin-dir", &plugins]);
+    assert_eq!(done.status, Some(0), "{}", done.stderr);
+    assert!(done.text().lines().any(|line| line.starts_with("notebook ")), "{}", done.text());
     for (file, reason) in &expected {
-        let line = ended.one_line_with(&format!("/plugins/{file} "));
-        assert!(line.contains(reason), "{line}");
-        assert!(line.len() < 700, "{line}");
+        let lines: Vec<_> = done.stderr.lines().filter(|line| line.contains(file)).collect();
+        assert_eq!(lines.len(), 1, "{file}: {}", done.stderr);
+        assert!(lines[0].contains("plugin refused: ") && lines[0].contains(reason), "{lines:?}");
+        assert!(lines[0].len() < 700, "{lines:?}");
     }
-    assert_eq!(ended.lines_with("plugin refused: ").len(), expected.len());
+    assert_eq!(done.stderr.lines().count(), expected.len(), "{}", done.stderr);
+}
+
+/// What a library says that runs, whether it is a plugin or not.
+const RUNS: &str = "tell-tale: I run";
+
+#[test]
+fn only_what_a_configuration_names_is_loaded() {
+    let dir = Workdir::new();
+    let notebook = install(&dir, "notebook");
+    install(&dir, "tell-tale");
+    dir.write("plugins/text.so", "this is a text\n");
+    let path = dir.config("fantail.conf", &config(NOTEBOOK));
+    let check = || fantail(["check".as_ref(), "-c".as_ref(), path.as_os_str()]);
+    let named = check();
+    assert_eq!((named.status, named.stderr.as_str()), (Some(0), ""));
+    // A second file of the name is passed over, and not in silence.
+    fs::create_dir(dir.path("other")).unwrap();
+    fs::copy(library("tell-tale"), dir.path("other/libfantail_notebook.so")).unwrap();
+    let text = config(NOTEBOOK).replace("$DIR/plugins $BUILD", "$DIR/plugins $DIR/other");
+    dir.config("fantail.conf", &text);
+    let twice = check();
+    assert_eq!(twice.status, Some(0), "{}", twice.stderr);
+    assert!(twice.stderr.contains("is a second plugin named `notebook`"), "{}", twice.stderr);
+    assert!(!twice.stderr.contains(RUNS), "{}", twice.stderr);
+    // A plugin whose file is called otherwise is looked for in every file.
+    fs::rename(notebook, dir.path("plugins/a-book.so")).unwrap();
+    dir.config("fantail.conf", &config(NOTEBOOK));
+    let searched = check();
+    assert_eq!(searched.status, Some(0), "{}", searched.stderr);
+    assert!(searched.stderr.contains(RUNS), "{}", searched.stderr);
+    assert!(searched.stderr.contains("text.so is not a loadable library"), "{}", searched.stderr);
+}
+
+#[test]
+fn nothing_of_a_library_with_a_wrong_digest_runs() {
+    let dir = Workdir::new();
+    install(&dir, "tell-tale");
+    let mut from = dir.path("plugins/tell-tale.so");
+    for (file, name) in
+        [("json.so", "json"), ("libfantail_json.so", "json"), ("tell_tale.so", "tell-tale")]
+    {
+        let place = dir.path("plugins").join(file);
+        fs::rename(&from, &place).unwrap();
+        let pin = format!("plugin {name} {{\n  sha256 = {}\n}}\n", "0".repeat(64));
+        let text = config("  driver = drop\n  format = json") + &pin;
+        let path = dir.config("fantail.conf", &text);
+        let done = fantail(["check".as_ref(), "-c".as_ref(), path.as_os_str()]);
+        let refused = format!("{file} has the SHA-256 digest ");
+        assert!(done.stderr.contains(&refused), "{}", done.stderr);
+        assert!(!done.stderr.contains(RUNS), "{}", done.stderr);
+        from = place;
+    }
+}
+
+#[test]
+fn a_pin_of_no_plugin_is_an_error() {
+    let dir = Workdir::new();
+    let pin = format!("plugin jsno {{\n  sha256 = {}\n}}\n", "0".repeat(64));
+    let path = dir.config("fantail.conf", &pin);
+    let done = fantail(["check".as_ref(), "-c".as_ref(), path.as_os_str()]);
+    assert_eq!(done.status, Some(78), "{}", done.stderr);
+    for text in ["fantail.conf:1:8", "no plugin `jsno`", "did you mean `json`?"] {
+        assert!(done.stderr.contains(text), "{text} in {}", done.stderr);
+    }
 }
 
 #[test]

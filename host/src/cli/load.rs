@@ -36,10 +36,19 @@ pub(super) fn load_in(
     inputs_required: bool,
 ) -> Loaded {
     let parsed = config::parse(paths, surroundings);
-    let registry = registry(&parsed.plugins(), placement);
+    let plugins = parsed.plugins();
+    let pins: Pins =
+        plugins.pins.iter().map(|pin| (pin.name.value.clone(), pin.sha256.value.clone())).collect();
+    let mut registry = registry(&plugins, &parsed.plugin_names(), &pins, placement);
+    let load = |registry: &Registry| {
+        parsed.load(Checks { schemas: registry, filter: &check_filter, inputs_required })
+    };
+    let mut loaded = load(&registry);
+    if loaded.plugin_missed && !registry.is_whole() {
+        registry.load_rest(&pins, placement);
+        loaded = load(&registry);
+    }
     show_refused(&registry);
-    let checks = Checks { schemas: &registry, filter: &check_filter, inputs_required };
-    let loaded = parsed.load(checks);
     write_err(format_args!("{}", loaded.diagnostics.render(stderr().is_terminal())));
     Loaded {
         config: loaded.config,
@@ -53,13 +62,12 @@ fn count(diagnostics: &Diagnostics, severity: Severity) -> usize {
     diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
 }
 
-/// The plugins that a configuration asks for.
-fn registry(plugins: &Plugins, placement: Placement) -> Registry {
+/// The plugins that a configuration names, and pins.
+fn registry(plugins: &Plugins, named: &[String], pins: &Pins, placement: Placement) -> Registry {
     let own = plugins.directories.iter().map(|directory| directory.value.clone());
     let directories: Vec<PathBuf> = own.chain(default_directories()).collect();
-    let pins: Pins =
-        plugins.pins.iter().map(|pin| (pin.name.value.clone(), pin.sha256.value.clone())).collect();
-    Registry::scan(&directories, &pins, placement)
+    let names = named.iter().chain(pins.keys()).map(String::as_str);
+    Registry::find(&directories, &names.collect::<Vec<_>>(), pins, placement)
 }
 
 /// Shows the files that are no usable plugins, a line each.

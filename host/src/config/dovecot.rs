@@ -85,7 +85,10 @@ pub(super) fn survey(reader: &mut Reader<'_>, sources: &Sources, is_plugins: &Is
     let settings = top.settings.iter().map(|setting| &setting.key);
     for key in settings.filter(|key| !is_setting(key.as_str(), is_plugins)) {
         match unknown(key, "setting", &dovecot, sources) {
-            Some(problem) => reader.diagnostics.push(problem),
+            Some(problem) => {
+                reader.diagnostics.push(problem);
+                reader.plugin_missed = true;
+            }
             None => ignored.0 += 1,
         }
     }

@@ -93,6 +93,13 @@ pub(super) fn read(
     })
 }
 
+/// The plugins that one `event_exporter` block names.
+pub(super) fn plugin_names(reader: &mut Reader<'_>, id: BlockId) -> Vec<Placed<String>> {
+    let section = Section { id, kind: BlockKind::Exporter };
+    let names = ["driver", "format"].map(|name| reader.text(section, name));
+    names.into_iter().flatten().collect()
+}
+
 /// Checks what can be checked when a plugin is unknown: the settings of the one
 /// that is known, and slips. Other settings may be the unknown plugin's.
 fn settings_of_known(reader: &mut Reader<'_>, section: Section, schemas: [Option<&Value>; 2]) {
@@ -130,6 +137,7 @@ fn unknown_plugin(reader: &mut Reader<'_>, what: &str, name: &Placed<String>, kn
     known.sort_unstable();
     let list = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     reader.diagnostics.push(problem.help(format!("the {what}s that exist: {list}")));
+    reader.plugin_missed = true;
 }
 
 fn refuse_unknown(
@@ -145,7 +153,9 @@ fn refuse_unknown(
             || matches!(name, TIME_FORMAT | "format_args")
     };
     let names: Vec<&str> = all().map(|property| property.name).collect();
+    let before = reader.diagnostics.len();
     reader.refuse_unknown(section, "", is_known, &names);
+    reader.plugin_missed |= reader.diagnostics.len() > before;
     for name in LEGACY {
         let used = all().any(|property| property.is_called(name));
         if let Some((_, setting)) = reader.find(section, |key| key == *name).filter(|_| !used) {

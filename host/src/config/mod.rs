@@ -93,6 +93,9 @@ pub struct Loaded {
     pub config: Option<Config>,
     /// Errors, warnings and notes.
     pub diagnostics: Diagnostics,
+    /// Whether a name is unknown that a plugin might know, or be: if there are
+    /// plugins that `schemas` lacked, it is worth asking again with all of them.
+    pub plugin_missed: bool,
 }
 
 /// Loads files and directories from the disk, in order, as one configuration.
@@ -124,18 +127,28 @@ impl Parsed<'_> {
         plugins(&mut self.reader())
     }
 
+    /// The plugins that exporters name.
+    pub fn plugin_names(&self) -> Vec<String> {
+        let mut reader = self.reader();
+        let exporters = self.read.tree.children(Tree::TOP);
+        let exporters = exporters.filter(|(_, block)| block.kind.as_str() == "event_exporter");
+        let names = exporters.flat_map(|(id, _)| exporters::plugin_names(&mut reader, id));
+        names.map(|name| name.value).collect()
+    }
+
     /// Understands and checks everything.
-    pub fn load(mut self, checks: Checks<'_>) -> Loaded {
-        let mut diagnostics = std::mem::take(&mut self.read.diagnostics);
+    pub fn load(&self, checks: Checks<'_>) -> Loaded {
+        let mut diagnostics = self.read.diagnostics.clone();
         let mut reader = self.reader();
         let config = self.config(&mut reader, checks);
         diagnostics.append(&mut reader.diagnostics);
+        let plugin_missed = reader.plugin_missed;
         if let Some(config) = &config {
             diagnostics.extend(check::check(config, &self.read.tree, checks.inputs_required));
         }
-        let diagnostics = Diagnostics::new(diagnostics, self.read.sources);
+        let diagnostics = Diagnostics::new(diagnostics, self.read.sources.clone());
         let config = config.filter(|_| !diagnostics.has_errors());
-        Loaded { config, diagnostics }
+        Loaded { config, diagnostics, plugin_missed }
     }
 
     fn reader(&self) -> Reader<'_> {
@@ -166,10 +179,12 @@ impl Parsed<'_> {
         }
         // A service's listeners may stand before and behind input blocks.
         inputs.sort_by_key(|(order, _)| *order);
+        let plugins = plugins(reader);
+        pinned_exist(reader, &plugins.pins, checks.schemas);
         Some(Config {
             hostname: reader.text(top, "hostname"),
             workers: reader.count(top, "workers"),
-            plugins: plugins(reader),
+            plugins,
             shutdown_timeout: reader.duration(top, "shutdown_timeout").value,
             log_level: match reader.choice(top, "log_level")?.value {
                 0 => LogLevel::Error,
@@ -192,6 +207,21 @@ fn is_of_plugin(schemas: &dyn Schemas, name: &str, any: bool) -> bool {
     drivers.chain(formats).flat_map(schema::properties).any(|property| {
         if any { property.is_called(name) } else { property.global && property.name == name }
     })
+}
+
+/// Reports pins of plugins that do not exist: a digest that nothing is compared
+/// with protects nobody.
+fn pinned_exist(reader: &mut Reader<'_>, pins: &[PluginPin], schemas: &dyn Schemas) {
+    for PluginPin { name, .. } in pins.iter().filter(|pin| !schemas.knows(&pin.name.value)) {
+        let message = format!("there is no plugin `{}` to be pinned", name.value);
+        let mut problem = Diagnostic::error(name.place, message);
+        let known = [schemas.driver_names(), schemas.format_names()].concat();
+        if let Some(near) = value::nearest(&name.value, known) {
+            problem = problem.label(format!("did you mean `{near}`?"));
+        }
+        reader.diagnostics.push(problem);
+        reader.plugin_missed = true;
+    }
 }
 
 /// Reads `plugin_dir` and the `plugin NAME { }` blocks.

@@ -20,6 +20,8 @@ pub(super) struct Reader<'a> {
     pub(super) tree: &'a Tree,
     pub(super) variables: Variables<'a>,
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// Whether a name is unknown that may be a plugin's, or one of its settings.
+    pub(super) plugin_missed: bool,
 }
 
 /// A block and what kind of block it is taken for.
@@ -31,7 +33,7 @@ pub(super) struct Section {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(tree: &'a Tree, variables: Variables<'a>) -> Self {
-        Reader { tree, variables, diagnostics: Vec::new() }
+        Reader { tree, variables, diagnostics: Vec::new(), plugin_missed: false }
     }
 
     pub(super) fn block(&self, section: Section) -> &'a Block {

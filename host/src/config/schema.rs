@@ -24,6 +24,10 @@ pub trait Schemas {
     fn driver_names(&self) -> Vec<&str>;
     /// The formats that exist.
     fn format_names(&self) -> Vec<&str>;
+    /// Whether there is a plugin of this name, or a file that is called so.
+    fn knows(&self, name: &str) -> bool {
+        self.driver(name).or_else(|| self.format(name)).is_some()
+    }
 }
 
 /// One setting of a plugin.

@@ -30,10 +30,10 @@ pub struct Placed<T> {
 }
 
 /// Every text that was read, in the order of reading.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Sources(Vec<Source>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Source {
     path: PathBuf,
     text: String,

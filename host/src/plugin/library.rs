@@ -97,6 +97,22 @@ impl Library {
         };
         describe(path, sha256, table)
     }
+
+    /// The SHA-256 digest of a file that could be loaded; nothing of it runs.
+    ///
+    /// # Errors
+    ///
+    /// When the file must not or can't be used.
+    pub(super) fn digest(path: &Path) -> Result<String, Refusal> {
+        copy_hashed(&mut open_trusted(path)?, &mut io::sink()).map_err(Refusal::Unreadable)
+    }
+
+    /// Why a second file of this plugin, with that digest, is refused. The same file
+    /// again, by a link or in a second directory, is no mistake.
+    pub(super) fn duplicate(&self, sha256: &str) -> Option<Refusal> {
+        let first = self.path.display().to_string();
+        (self.sha256 != sha256).then(|| Refusal::Duplicate(self.name.clone(), first))
+    }
 }
 
 /// Opens a file that nobody but root and ourselves can have written.

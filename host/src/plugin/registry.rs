@@ -1,7 +1,8 @@
 //! The plugins of a host, by name.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
@@ -12,10 +13,9 @@ use serde_json::Value;
 use super::{Library, Placement, Refusal, library::trust};
 use crate::config::Schemas;
 
-/// SHA-256 digests, in hexadecimal, that the configuration pins, by the plugin's name or by its
-/// file's name without `.so`. A digest by file name is compared before anything of
-/// the file runs; one by plugin name, which only the plugin itself can tell,
-/// before anything of it is used.
+/// SHA-256 digests, in hexadecimal, that the configuration pins, by the plugin's name. A file that
+/// is called as the plugin is compared before anything of it runs; a file with
+/// another name, which only then tells whose it is, before anything of it is used.
 pub type Pins = HashMap<String, String>;
 
 /// The plugins that were found, and the files that were refused.
@@ -23,6 +23,10 @@ pub type Pins = HashMap<String, String>;
 pub struct Registry {
     libraries: Vec<Library>,
     refused: Vec<(PathBuf, String)>,
+    /// All files that end in `.so`: the directories in their order, each by name.
+    files: Vec<PathBuf>,
+    /// The files that were loaded, refused, or are the same as another.
+    done: HashSet<PathBuf>,
 }
 
 impl Registry {
@@ -30,30 +34,89 @@ impl Registry {
     /// and within each by name. Other files are passed over; a library that
     /// can't be used is refused, with the reason, and harms nothing else.
     pub fn scan(directories: &[PathBuf], pins: &Pins, placement: Placement) -> Self {
+        let mut registry = Self::look_into(directories);
+        registry.load_rest(pins, placement);
+        registry
+    }
+
+    /// Loads the plugins of these names, and of other files nothing, if there are
+    /// files that are called so: `libfantail_NAME.so` or `NAME.so`, where a `_` may
+    /// stand for a `-`. If for some name there is none, whose file may be called
+    /// anything, all the other files are loaded as well.
+    pub fn find(
+        directories: &[PathBuf],
+        names: &[&str],
+        pins: &Pins,
+        placement: Placement,
+    ) -> Self {
+        let mut registry = Self::look_into(directories);
+        for path in registry.files.clone() {
+            if names.iter().any(|name| is_called(&path, name)) {
+                registry.add_called_so(&path, pins, placement);
+            }
+        }
+        if !names.iter().all(|name| registry.knows(name)) {
+            registry.load_rest(pins, placement);
+        }
+        registry
+    }
+
+    /// Loads every file that was passed over so far. What was found first stays first.
+    pub fn load_rest(&mut self, pins: &Pins, placement: Placement) {
+        for path in self.files.clone() {
+            if !self.done.contains(&path) {
+                self.add(&path, pins, placement);
+            }
+        }
+    }
+
+    /// Whether no file was passed over.
+    pub fn is_whole(&self) -> bool {
+        self.files.iter().all(|path| self.done.contains(path))
+    }
+
+    fn look_into(directories: &[PathBuf]) -> Self {
         let mut registry = Registry::default();
         for directory in directories {
             match libraries_in(directory) {
-                Ok(paths) => paths.iter().for_each(|path| registry.add(path, pins, placement)),
+                Ok(paths) => {
+                    let new = |path: &PathBuf| !registry.files.contains(path);
+                    let paths: Vec<PathBuf> = paths.into_iter().filter(new).collect();
+                    registry.files.extend(paths);
+                }
                 Err(refusal) => registry.refuse(directory, &refusal),
             }
         }
         registry
     }
 
-    fn add(&mut self, path: &Path, pins: &Pins, placement: Placement) {
-        if self.libraries.iter().any(|library| library.path == path) {
-            return;
+    /// Adds a file that is called as a plugin that is wanted. If there is a plugin
+    /// of that name already, nothing of the file is run.
+    fn add_called_so(&mut self, path: &Path, pins: &Pins, placement: Placement) {
+        let Some(first) = self.libraries.iter().find(|first| is_called(path, &first.name)) else {
+            return self.add(path, pins, placement);
+        };
+        let refusal = match Library::digest(path) {
+            Ok(sha256) => first.duplicate(&sha256),
+            Err(refusal) => Some(refusal),
+        };
+        self.done.insert(path.to_owned());
+        if let Some(refusal) = refusal {
+            self.refuse(path, &refusal);
         }
-        let file_pin = path.file_stem().and_then(|stem| pins.get(&*stem.to_string_lossy()));
-        let library = match Library::load(path, file_pin.map(String::as_str), placement) {
+    }
+
+    fn add(&mut self, path: &Path, pins: &Pins, placement: Placement) {
+        self.done.insert(path.to_owned());
+        let file_pin = pins.iter().find(|(name, _)| is_called(path, name));
+        let file_pin = file_pin.map(|(_, sha256)| sha256.as_str());
+        let library = match Library::load(path, file_pin, placement) {
             Ok(library) => library,
             Err(refusal) => return self.refuse(path, &refusal),
         };
         if let Some(first) = self.libraries.iter().find(|first| first.name == library.name) {
-            // The same file again, by a link or in a second directory, is no mistake.
-            if first.sha256 != library.sha256 {
-                let first = first.path.display().to_string();
-                self.refuse(path, &Refusal::Duplicate(library.name, first));
+            if let Some(refusal) = first.duplicate(&library.sha256) {
+                self.refuse(path, &refusal);
             }
             return;
         }
@@ -114,6 +177,18 @@ impl Schemas for Registry {
         let formats = self.libraries.iter().filter(|library| library.format.is_some());
         formats.map(|library| library.name.as_str()).collect()
     }
+
+    fn knows(&self, name: &str) -> bool {
+        self.library(name).is_some() || self.files.iter().any(|path| is_called(path, name))
+    }
+}
+
+/// Whether a library's file is called as the plugin of this name should be: by its
+/// package's name, which Cargo writes with `_`, or as the plugin itself.
+fn is_called(path: &Path, name: &str) -> bool {
+    let Some(stem) = path.file_stem().and_then(OsStr::to_str) else { return false };
+    let same = |stem: &str| stem.replace('_', "-") == name.replace('_', "-");
+    same(stem) || stem.strip_prefix("libfantail_").is_some_and(same)
 }
 
 /// The libraries in a directory, by name.

@@ -148,6 +148,13 @@ fn all_errors_of_inputs_and_plugins_come_at_once() {
         "plugin a {\n sha256 = 12\n}\nplugin b {\n}\n",
         &["error 2:11 [12]: `12` is no SHA-256", "error 4:8 [b]: plugin `b` has no `sha256`"],
     );
+    let digest = "0".repeat(64);
+    check(
+        &format!(
+            "plugin htpt-post {{\n sha256 = {digest}\n}}\nplugin none {{\n sha256 = {digest}\n}}\n"
+        ),
+        &["error 1:8 [htpt-post]: there is no plugin `htpt-post` to be pinned"],
+    );
 }
 
 #[test]
