@@ -82,6 +82,16 @@ metric a {
 }
 
 #[test]
+fn what_is_counted_is_counted_in_english() {
+    let dir = Workdir::new();
+    let small = dir.config("small.conf", SMALL);
+    assert!(check(&[&small]).text().starts_with("ok: 1 input, 1 metric, 1 exporter, 0 warnings"));
+    let wrong = dir.config("wrong.conf", "metric a {\n  filter = event=\n}\n");
+    let done = check(&[&small, &wrong]);
+    assert!(done.stderr.ends_with("1 error, 0 warnings\n"), "{}", done.stderr);
+}
+
+#[test]
 fn a_missing_file_and_an_empty_configuration_are_errors() {
     let dir = Workdir::new();
     let missing = check(&[&dir.path("missing.conf")]);

@@ -3,11 +3,15 @@
 use std::path::PathBuf;
 
 use super::{
-    console::{counted, errln, out, outln},
+    console::{errln, out, outln},
     load::load,
 };
 use crate::{
-    config, exit_code::Exit, pipeline::Pipeline, plugin::Placement, telemetry::log as host_log,
+    config::{self, counted},
+    exit_code::Exit,
+    pipeline::Pipeline,
+    plugin::Placement,
+    telemetry::log as host_log,
 };
 
 /// Checks a configuration as `run` would, without starting anything.

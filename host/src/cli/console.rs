@@ -49,12 +49,6 @@ pub(super) fn write_err(text: fmt::Arguments<'_>) {
     let _ = io::stderr().lock().write_fmt(text);
 }
 
-/// A number with its noun: `1 error`, `2 errors`.
-pub(super) fn counted(count: impl TryInto<u64>, noun: &str) -> String {
-    let count = count.try_into().unwrap_or(u64::MAX);
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
 /// Ends the process after an error on standard output.
 pub(super) fn end_unwritten(error: &io::Error) -> ! {
     let exit = if error.kind() == io::ErrorKind::BrokenPipe {
@@ -69,16 +63,4 @@ pub(super) fn end_unwritten(error: &io::Error) -> ! {
 /// The error with the name of the place: standard output.
 pub(super) fn of_output(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("standard output can't be written to: {error}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::counted;
-
-    #[test]
-    fn one_is_singular() {
-        assert_eq!(counted(0_u64, "error"), "0 errors");
-        assert_eq!(counted(1_usize, "error"), "1 error");
-        assert_eq!(counted(2_u64, "error"), "2 errors");
-    }
 }

@@ -68,7 +68,7 @@ fn kind(library: &Library) -> &'static str {
 fn show(registry: &Registry, name: &str) -> Exit {
     let Some(library) = registry.library(name) else {
         let known: Vec<_> =
-            registry.libraries().iter().map(|library| library.name.as_str()).collect();
+            registry.libraries().iter().map(|library| format!("`{}`", library.name)).collect();
         if known.is_empty() {
             errln!("error: there is no plugin `{name}`, nor any other");
         } else {

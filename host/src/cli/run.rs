@@ -8,12 +8,9 @@ use signal_hook::{
     iterator::Signals,
 };
 
-use super::{
-    console::{counted, errln},
-    load::load,
-};
+use super::{console::errln, load::load};
 use crate::{
-    config::settings::LogLevel,
+    config::{counted, settings::LogLevel},
     exit_code::Exit,
     pipeline::{self, Ended, Figures, Pipeline, Signal},
     plugin::Placement,

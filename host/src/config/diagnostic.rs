@@ -47,6 +47,13 @@ pub struct Diagnostics {
     sources: Sources,
 }
 
+/// `1 error`, `2 errors`.
+pub fn counted(number: impl TryInto<u64>, noun: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{s}")
+}
+
 // === impl Severity ===
 
 impl fmt::Display for Severity {
@@ -211,5 +218,17 @@ impl Diagnostics {
             text.push_str(&format!("... and {} more\n", self.list.len() - RENDERED_MAX));
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counted;
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!(counted(0_u64, "error"), "0 errors");
+        assert_eq!(counted(1_usize, "error"), "1 error");
+        assert_eq!(counted(2_u64, "error"), "2 errors");
     }
 }

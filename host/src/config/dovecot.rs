@@ -18,7 +18,8 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::diagnostic::{Diagnostic, Severity};
+use super::diagnostic::{Diagnostic, Severity, counted};
+use super::exporters;
 use super::reader::{Reader, Section};
 use super::settings::{Assumed, InputConfig, InputDriver, Socket};
 use super::source::{Placed, Sources};
@@ -84,6 +85,15 @@ pub(super) fn survey(reader: &mut Reader<'_>, sources: &Sources, is_plugins: &Is
     let mut ignored = (0, 0);
     let settings = top.settings.iter().map(|setting| &setting.key);
     for key in settings.filter(|key| !is_setting(key.as_str(), is_plugins)) {
+        let is_dovecots = dovecot.contains(&sources.root(key.place().file));
+        if exporters::is_dovecot_client(key.as_str()) && !is_dovecots {
+            let message = format!("`{}` is not used by Fantail (yet)", key.as_str());
+            let note = Diagnostic::new(Severity::Note, Some(key.place()), message);
+            reader.diagnostics.push(note);
+            // A plugin that takes it may just not be loaded.
+            reader.plugin_missed = true;
+            continue;
+        }
         match unknown(key, "setting", &dovecot, sources) {
             Some(problem) => {
                 reader.diagnostics.push(problem);
@@ -99,12 +109,13 @@ pub(super) fn survey(reader: &mut Reader<'_>, sources: &Sources, is_plugins: &Is
         }
     }
     if ignored != (0, 0) {
-        let count = |number, noun| match number {
-            1 => format!("1 {noun}"),
-            _ => format!("{number} {noun}s"),
+        let (settings, blocks) = (counted(ignored.0, "setting"), counted(ignored.1, "block"));
+        let are = if ignored.0 + ignored.1 == 1 { "is" } else { "are" };
+        let message = match ignored {
+            (_, 0) => format!("{settings} of other Dovecot services {are} ignored"),
+            (0, _) => format!("{blocks} of other Dovecot services {are} ignored"),
+            _ => format!("{settings} and {blocks} of other Dovecot services are ignored"),
         };
-        let (settings, blocks) = (count(ignored.0, "setting"), count(ignored.1, "block"));
-        let message = format!("{settings} and {blocks} of other Dovecot services are ignored");
         reader.diagnostics.push(Diagnostic::nowhere(Severity::Note, message));
     }
 }

@@ -7,7 +7,7 @@
 
 use serde_json::Value;
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, Severity};
 use super::reader::{Reader, Section, short};
 use super::schema::{Property, PropertyKind, Schemas, Settings, properties};
 use super::settings::{ExporterConfig, QueueFull, QueueKind};
@@ -20,6 +20,76 @@ use super::value;
 /// Settings of 2.3 that every exporter may have; a driver without arguments
 /// takes no notice of them.
 const LEGACY: &[&str] = &["transport_args", "transport_timeout"];
+
+/// What Dovecot's HTTP and TLS clients can be told, and so an exporter in a
+/// configuration of Dovecot's. What no plugin takes of it is not an error.
+const DOVECOT_CLIENT: &[(&str, &[&str])] = &[
+    (
+        "http_client_",
+        &[
+            "auto_redirect",
+            "auto_retry",
+            "base_dir",
+            "connect_backoff_max_time",
+            "connect_backoff_time",
+            "connect_timeout",
+            "delete_request_max_attempts",
+            "delete_request_timeout",
+            "dns_ttl",
+            "max_auto_retry_delay",
+            "max_connect_attempts",
+            "max_idle_time",
+            "max_parallel_connections",
+            "max_pipelined_requests",
+            "proxy_password",
+            "proxy_socket_path",
+            "proxy_ssl_tunnel",
+            "proxy_url",
+            "proxy_username",
+            "rawlog_dir",
+            "read_request_max_attempts",
+            "read_request_timeout",
+            "request_absolute_timeout",
+            "request_max_attempts",
+            "request_max_redirects",
+            "request_timeout",
+            "response_hdr_max_field_size",
+            "response_hdr_max_fields",
+            "response_hdr_max_size",
+            "socket_recv_buffer_size",
+            "socket_send_buffer_size",
+            "soft_connect_timeout",
+            "user_agent",
+            "write_request_max_attempts",
+            "write_request_timeout",
+        ],
+    ),
+    (
+        "ssl_",
+        &[
+            "cipher_list",
+            "cipher_suites",
+            "client_ca_dir",
+            "client_ca_file",
+            "client_cert_file",
+            "client_key_file",
+            "client_key_password",
+            "client_require_valid_cert",
+            "crypto_device",
+            "curve_list",
+            "min_protocol",
+            "options",
+            "peer_certificate_fingerprint_hash",
+        ],
+    ),
+];
+
+/// Whether this is a setting of Dovecot's HTTP or TLS clients.
+pub(super) fn is_dovecot_client(name: &str) -> bool {
+    DOVECOT_CLIENT
+        .iter()
+        .any(|(prefix, names)| name.strip_prefix(prefix).is_some_and(|rest| names.contains(&rest)))
+}
 
 /// Where the times of events are written, by the name of Dovecot 2.4.
 const TIME_FORMAT: &str = "time_format";
@@ -112,6 +182,7 @@ fn settings_of_known(reader: &mut Reader<'_>, section: Section, schemas: [Option
         known.iter().any(|property| property.is_called(name))
             || LEGACY.contains(&name)
             || matches!(name, TIME_FORMAT | "format_args")
+            || is_dovecot_client(name)
             || value::nearest(name, near.iter().copied()).is_none()
     };
     reader.refuse_unknown(section, "", may_be, &names);
@@ -133,10 +204,12 @@ fn unknown_plugin(reader: &mut Reader<'_>, what: &str, name: &Placed<String>, kn
     if let Some(near) = value::nearest(&name.value, known.iter().copied()) {
         problem = problem.label(format!("did you mean `{near}`?"));
     }
-    let mut known = known.to_vec();
+    let mut known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
     known.sort_unstable();
-    let list = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    reader.diagnostics.push(problem.help(format!("the {what}s that exist: {list}")));
+    reader.diagnostics.push(problem.help(match known.is_empty() {
+        true => format!("no {what} plugin was found in any plugin directory"),
+        false => format!("the {what}s that exist: {}", known.join(", ")),
+    }));
     reader.plugin_missed = true;
 }
 
@@ -147,11 +220,22 @@ fn refuse_unknown(
     format: &[Property<'_>],
 ) {
     let all = || driver.iter().chain(format);
+    let is_plugins = |name: &str| all().any(|property| property.is_called(name));
     let is_known = |name: &str| {
-        all().any(|property| property.is_called(name))
+        is_plugins(name)
             || LEGACY.contains(&name)
             || matches!(name, TIME_FORMAT | "format_args")
+            || is_dovecot_client(name)
     };
+    for setting in &reader.block(section).settings {
+        let name = section.kind.short_name(setting.key.as_str());
+        if is_dovecot_client(name) && !is_plugins(name) {
+            let title = reader.block(section).title();
+            let message = format!("`{name}` is not used by Fantail (yet) in {title}");
+            let note = Diagnostic::new(Severity::Note, Some(setting.key.place()), message);
+            reader.diagnostics.push(note);
+        }
+    }
     let names: Vec<&str> = all().map(|property| property.name).collect();
     let before = reader.diagnostics.len();
     reader.refuse_unknown(section, "", is_known, &names);

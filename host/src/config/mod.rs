@@ -42,7 +42,7 @@ mod tests;
 
 use std::path::PathBuf;
 
-pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity, counted};
 pub use effective::effective;
 pub use files::{Disk, Files};
 pub use filter_check::{FilterCheck, FilterProblem, check_filter};

@@ -14,12 +14,12 @@ use std::{
 use crossbeam_channel::{Receiver, unbounded};
 
 use super::{
-    console::{counted, errln, outln},
+    console::{errln, outln},
     load::load_in,
     run::reasons,
 };
 use crate::{
-    config::Surroundings,
+    config::{Surroundings, counted},
     exit_code::Exit,
     pipeline::{self, Ended, Figures, Observer, Pipeline, Signal},
     plugin::Placement,

@@ -141,7 +141,7 @@ fn what_is_nearly_ours_is_not_ignored() {
     check("protocols = imap\nhost_name = x", "error 2:1 [host_name]: unknown setting `host_name`");
     check(
         "protocols = imap\nauth_debug = yes",
-        "note: 2 settings and 0 blocks of other Dovecot services are ignored",
+        "note: 2 settings of other Dovecot services are ignored",
     );
     check(
         "protocols = imap\nmetric_fliter = event=x",
@@ -153,6 +153,38 @@ fn what_is_nearly_ours_is_not_ignored() {
         "protocols = imap\nmetric m {\n filter = event=x\n mail_location = y\n}",
         "error 4:2 [mail_location]: unknown setting `mail_location` in metric `m`",
     );
+}
+
+#[test]
+fn what_dovecots_clients_can_be_told_is_no_error() {
+    let names = [
+        "http_client_request_max_attempts",
+        "ssl_client_ca_dir",
+        "ssl_min_protocol",
+        "ssl_options",
+    ];
+    let settings: String = names.iter().map(|name| format!(" {name} = 2\n")).collect();
+    let exporter = format!(
+        "event_exporter a {{\n driver = http-post\n http_post_url = http://x\n format = json\n{settings}}}\n"
+    );
+    let mut found = messages(&load(&exporter));
+    found.retain(|line| line.contains("not used"));
+    let expected = |line: usize, column: usize, end: &str| -> Vec<String> {
+        let lines = names.iter().enumerate().map(|(n, name)| {
+            format!(
+                "note {}:{column} [{name}]: `{name}` is not used by Fantail (yet){end}",
+                line + n
+            )
+        });
+        lines.collect()
+    };
+    assert_eq!(found, expected(5, 2, " in event_exporter `a`"));
+    let mut found = messages(&load(&settings.replace(' ', "")));
+    found.retain(|line| line != "warning: there is no input");
+    assert_eq!(found, expected(1, 1, ""));
+    let slip = exporter.replace("ssl_client_ca_dir", "ssl_client_ca_fiel");
+    let found = load(&slip).diagnostics.render(false);
+    assert!(found.contains("did you mean `ssl_client_ca_file`?"), "{found}");
 }
 
 #[test]
@@ -168,7 +200,7 @@ fn each_path_is_judged_on_its_own() {
         [
             "error 1:1 [auth_debug]: unknown setting `auth_debug`",
             "warning: there is no input",
-            "note: 2 settings and 0 blocks of other Dovecot services are ignored",
+            "note: 2 settings of other Dovecot services are ignored",
         ]
     );
 }

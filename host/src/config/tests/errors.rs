@@ -158,6 +158,19 @@ fn all_errors_of_inputs_and_plugins_come_at_once() {
 }
 
 #[test]
+fn names_of_plugins_are_quoted() {
+    let shown = load("event_exporter a {\n format = xml\n}\n").diagnostics.render(false);
+    assert!(shown.contains("the formats that exist: `json`, `none`, `tab-text`"), "{shown}");
+    let none = super::Plugins(Vec::new(), Vec::new());
+    let files = super::Memory::new(&[("a", "event_exporter a {\n format = none\n}\n")]);
+    let surroundings = super::Surroundings { files: &files, environment: &|_| None };
+    let checks =
+        super::Checks { schemas: &none, filter: &super::check_filter, inputs_required: false };
+    let shown = super::parse(&["a".into()], surroundings).load(checks).diagnostics.render(false);
+    assert!(shown.contains("no format plugin was found in any plugin directory"), "{shown}");
+}
+
+#[test]
 fn a_run_needs_an_input() {
     let plugins = super::plugins();
     for (inputs_required, severity) in [(true, Severity::Error), (false, Severity::Warning)] {

@@ -86,7 +86,7 @@ fn a_hash_within_a_word_is_doubtful_but_only_in_what_is_ours() {
         [
             "warning 2:13 [#]: the value ends here: `#` begins a comment",
             "warning: there is no input",
-            "note: 1 setting and 0 blocks of other Dovecot services are ignored",
+            "note: 1 setting of other Dovecot services is ignored",
         ]
     );
     assert_eq!(
