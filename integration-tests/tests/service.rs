@@ -299,3 +299,9 @@ fn it_says_its_version_and_how_to_use_it() {
     }
     assert_eq!(fantail(["nosuch"]).status, Some(2));
 }
+
+#[test]
+fn the_help_tells_of_signals() {
+    let help = fantail_integration_tests::fantail(["run", "--help"]);
+    assert!(help.text().contains("kill -USR1"), "{}", help.text());
+}

@@ -28,6 +28,12 @@ struct Command {
 enum What {
     /// Run the host with a configuration, until SIGTERM or SIGINT, or until every input
     /// has ended.
+    ///
+    /// SIGTERM and SIGINT stop it in order: it delivers what it has accepted, for
+    /// `shutdown_timeout` at most. SIGUSR1 has the drivers open their files and
+    /// connections anew: send it after log files have been rotated, as by
+    /// `kill -USR1 PID` in logrotate's `postrotate`. SIGHUP only writes a warning:
+    /// a changed configuration wants a restart.
     #[command(after_help = RUN_HELP)]
     Run(ConfigArgs),
     /// Check a configuration and say what is wrong with it; opens nothing for writing.
@@ -47,7 +53,6 @@ enum What {
 }
 
 const RUN_HELP: &str = "\
-Signals: SIGUSR1 has every driver open its files and connections again.
 Exit status: 0 if everything was delivered or dropped as configured, 66 if an input
 could not be read to its end, 71 if the system refused something, 75 if events were
 lost at the end of shutdown_timeout, 78 if the configuration has errors.";
