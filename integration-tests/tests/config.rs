@@ -82,6 +82,84 @@ metric a {
 }
 
 #[test]
+fn what_plugins_and_the_system_refuse_is_shown_with_the_rest() {
+    let dir = Workdir::new();
+    let path = dir.config(
+        "fantail.conf",
+        "plugin_dir = $DIR/nowhere
+input in {
+  driver = unix
+  path = $DIR/in.sock
+  user = no-such-user
+}
+input file {
+  driver = file
+  path = $DIR/no-*.json
+}
+event_exporter web {
+  driver = http-post
+  http_post_url = ftp://example.com/
+  format = json
+}
+event_exporter file {
+  driver = file
+  file_path = $DIR/none/out
+  format = json
+}
+metric a {
+  filter = event=
+  exporter = web
+}
+service stats {
+  unix_listener stats-writer {
+    group = no-such-group
+  }
+}
+",
+    );
+    let expected = [
+        (1, "warning", "plugin_dir "),
+        (5, "error", "input in: there is no user `no-such-user`"),
+        (9, "error", "input file: there is no file "),
+        (13, "error", "exporter web: driver http-post: "),
+        (18, "warning", "there is no directory "),
+        (22, "error", "filter of metric `a`: "),
+        (27, "error", "input stats-writer: there is no group `no-such-group`"),
+    ];
+    for command in ["check", "run"] {
+        let done = with_configs(command, &[&path]);
+        assert_eq!(done.status, Some(78), "{command}: {}", done.stderr);
+        for (line, severity, text) in expected {
+            let shown = done.stderr.split("\n\n").find(|part| part.contains(text));
+            let shown = shown.unwrap_or_else(|| panic!("no {text} in {}", done.stderr));
+            assert!(shown.starts_with(&format!("{severity}: ")), "{shown}");
+            assert!(shown.contains(&format!("/fantail.conf:{line}:")), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn a_file_without_its_directory_is_told_of_and_delivered_later() {
+    let dir = Workdir::new();
+    let text =
+        SMALL.replace("$DIR/out", "$DIR/later/out") + "event_exporter_retry_max_pause = 1s\n";
+    let done = check(&[&dir.config("fantail.conf", &text)]);
+    assert_eq!(done.status, Some(0), "{}", done.stderr);
+    assert!(done.stderr.contains("there is no directory "), "{}", done.stderr);
+    assert!(done.stderr.contains("/fantail.conf:8:15"), "{}", done.stderr);
+    let host = Host::start(&dir, &text);
+    host.wait_for_log("there is no directory ");
+    send_unix(dir.path("in.sock"), &events::lines([events::json("kept", 1)]));
+    let said = host.wait_for_log("its directory does not exist");
+    assert!(said.contains("exporter out: 1 payloads not delivered, will try again"), "{said}");
+    fs::create_dir(dir.path("later")).unwrap();
+    assert_eq!(dir.wait_for_lines("later/out", 1).len(), 1);
+    let ended = host.stop().expect_status(0);
+    // At most once a minute, however often it was tried.
+    assert_eq!(ended.lines_with("its directory does not exist").len(), 1);
+}
+
+#[test]
 fn what_is_counted_is_counted_in_english() {
     let dir = Workdir::new();
     let small = dir.config("small.conf", SMALL);

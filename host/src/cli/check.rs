@@ -4,28 +4,22 @@ use std::path::PathBuf;
 
 use super::{
     console::{errln, out, outln},
-    load::load,
+    load::{Purpose, load},
 };
 use crate::{
     config::{self, counted},
     exit_code::Exit,
-    pipeline::Pipeline,
-    plugin::Placement,
     telemetry::log as host_log,
 };
 
 /// Checks a configuration as `run` would, without starting anything.
 pub(super) fn check(paths: &[PathBuf]) -> Exit {
     host_log::start(log::LevelFilter::Warn);
-    let loaded = load(paths, Placement::InPlace, false);
+    let loaded = load(paths, Purpose::Check);
     let Some(config) = loaded.config else {
         errln!("{}, {}", counted(loaded.errors, "error"), counted(loaded.warnings, "warning"));
         return Exit::Config;
     };
-    if let Err(errors) = Pipeline::build(&config, &loaded.registry) {
-        errors.iter().for_each(|error| errln!("error: {error}"));
-        return Exit::Config;
-    }
     outln!(
         "ok: {}, {}, {}, {}",
         counted(config.inputs.len(), "input"),
@@ -52,7 +46,7 @@ pub(super) fn check(paths: &[PathBuf]) -> Exit {
 
 /// Prints the effective configuration.
 pub(super) fn effective(paths: &[PathBuf]) -> Exit {
-    let loaded = load(paths, Placement::InPlace, false);
+    let loaded = load(paths, Purpose::Print);
     let Some(config) = loaded.config else { return Exit::Config };
     out!("{}", config::effective(&config, &loaded.registry));
     Exit::Success

@@ -7,14 +7,33 @@ use std::{
 
 use super::console::{errln, write_err};
 use crate::{
-    config::{self, Checks, Config, Diagnostics, Plugins, Severity, Surroundings, check_filter},
+    config::{
+        self, Checks, Config, Diagnostic, Diagnostics, Plugins, Severity, Surroundings,
+        check_filter,
+    },
+    pipeline::Pipeline,
     plugin::{Pins, Placement, Registry, default_directories},
 };
+
+/// What a configuration is loaded for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To be run.
+    Run,
+    /// To be run by a command that ends soon.
+    RunBriefly,
+    /// To say what is wrong with it, as `Run` would.
+    Check,
+    /// To be printed. What plugins and the system have against it does not matter.
+    Print,
+}
 
 /// A configuration that has been loaded, with the plugins it may use.
 pub(super) struct Loaded {
     /// `None` when there are errors; they have been shown.
     pub(super) config: Option<Config>,
+    /// What is to be run; `None` when there are errors, and for printing.
+    pub(super) pipeline: Option<Pipeline>,
     /// The plugins.
     pub(super) registry: Registry,
     /// How many errors were shown.
@@ -23,35 +42,61 @@ pub(super) struct Loaded {
     pub(super) warnings: usize,
 }
 
+impl Purpose {
+    fn placement(self) -> Placement {
+        match self {
+            Purpose::Run => Placement::PrivateCopy,
+            Purpose::RunBriefly | Purpose::Check | Purpose::Print => Placement::InPlace,
+        }
+    }
+}
+
 /// Loads a configuration, and shows what is wrong with it on standard error.
-pub(super) fn load(paths: &[PathBuf], placement: Placement, inputs_required: bool) -> Loaded {
-    load_in(paths, Surroundings::MACHINE, placement, inputs_required)
+pub(super) fn load(paths: &[PathBuf], purpose: Purpose) -> Loaded {
+    load_in(paths, Surroundings::MACHINE, purpose)
 }
 
 /// The same, with files and an environment of the caller's choice.
 pub(super) fn load_in(
     paths: &[PathBuf],
     surroundings: Surroundings<'_>,
-    placement: Placement,
-    inputs_required: bool,
+    purpose: Purpose,
 ) -> Loaded {
     let parsed = config::parse(paths, surroundings);
     let plugins = parsed.plugins();
     let pins: Pins =
         plugins.pins.iter().map(|pin| (pin.name.value.clone(), pin.sha256.value.clone())).collect();
-    let mut registry = registry(&plugins, &parsed.plugin_names(), &pins, placement);
+    let mut registry = registry(&plugins, &parsed.plugin_names(), &pins, purpose.placement());
+    let inputs_required = matches!(purpose, Purpose::Run | Purpose::RunBriefly);
     let load = |registry: &Registry| {
         parsed.load(Checks { schemas: registry, filter: &check_filter, inputs_required })
     };
     let mut loaded = load(&registry);
     if loaded.plugin_missed && !registry.is_whole() {
-        registry.load_rest(&pins, placement);
+        registry.load_rest(&pins, purpose.placement());
         loaded = load(&registry);
     }
-    show_refused(&registry);
+    let mut pipeline = None;
+    if purpose != Purpose::Print
+        && let Some(config) = loaded.config.as_ref().or(loaded.sound.as_ref())
+    {
+        match Pipeline::build(config, &registry) {
+            Ok(built) => pipeline = Some(built),
+            Err(errors) => {
+                let errors = errors.iter();
+                loaded
+                    .diagnostics
+                    .extend(errors.map(|error| Diagnostic::error(error.place, error.to_string())));
+            }
+        }
+    }
+    loaded.diagnostics.extend(refused_directories(&plugins, &registry));
+    show_refused_files(&registry, &plugins);
     write_err(format_args!("{}", loaded.diagnostics.render(stderr().is_terminal())));
+    let config = loaded.config.filter(|_| !loaded.diagnostics.has_errors());
     Loaded {
-        config: loaded.config,
+        pipeline: pipeline.filter(|_| config.is_some()),
+        config,
         errors: count(&loaded.diagnostics, Severity::Error),
         warnings: count(&loaded.diagnostics, Severity::Warning),
         registry,
@@ -62,6 +107,24 @@ fn count(diagnostics: &Diagnostics, severity: Severity) -> usize {
     diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
 }
 
+/// What is wrong with the directories that the configuration names.
+fn refused_directories(plugins: &Plugins, registry: &Registry) -> Vec<Diagnostic> {
+    let refused = registry.refused().iter().filter_map(|(path, reason)| {
+        let directory = plugins.directories.iter().find(|known| known.value == *path)?;
+        let message = format!("plugin_dir {} {reason}", path.display());
+        Some(Diagnostic::warning(directory.place, message))
+    });
+    refused.collect()
+}
+
+/// Shows the files that are no usable plugins, a line each.
+fn show_refused_files(registry: &Registry, plugins: &Plugins) {
+    let is_placed = |path: &PathBuf| plugins.directories.iter().any(|known| known.value == *path);
+    for (path, reason) in registry.refused().iter().filter(|(path, _)| !is_placed(path)) {
+        errln!("warning: plugin refused: {} {reason}", path.display());
+    }
+}
+
 /// The plugins that a configuration names, and pins.
 fn registry(plugins: &Plugins, named: &[String], pins: &Pins, placement: Placement) -> Registry {
     let own = plugins.directories.iter().map(|directory| directory.value.clone());
@@ -70,9 +133,7 @@ fn registry(plugins: &Plugins, named: &[String], pins: &Pins, placement: Placeme
     Registry::find(&directories, &names.collect::<Vec<_>>(), pins, placement)
 }
 
-/// Shows the files that are no usable plugins, a line each.
+/// Shows everything that was refused, a line each.
 pub(super) fn show_refused(registry: &Registry) {
-    for (path, reason) in registry.refused() {
-        errln!("warning: plugin refused: {} {reason}", path.display());
-    }
+    show_refused_files(registry, &Plugins::default());
 }

@@ -8,12 +8,11 @@ use signal_hook::{
     iterator::Signals,
 };
 
-use super::{console::errln, load::load};
+use super::load::{Purpose, load};
 use crate::{
     config::{counted, settings::LogLevel},
     exit_code::Exit,
-    pipeline::{self, Ended, Figures, Pipeline, Signal},
-    plugin::Placement,
+    pipeline::{self, Ended, Figures, Signal},
     telemetry::log as host_log,
 };
 
@@ -30,21 +29,16 @@ pub(super) fn run(paths: &[PathBuf]) -> Exit {
     };
     abort_on_panic();
     raise_descriptor_limit();
-    let loaded = load(paths, Placement::PrivateCopy, true);
-    let Some(config) = loaded.config else { return Exit::Config };
+    let loaded = load(paths, Purpose::Run);
+    let (Some(config), Some(pipeline)) = (loaded.config, loaded.pipeline) else {
+        return Exit::Config;
+    };
     host_log::start(match config.log_level {
         LogLevel::Error => log::LevelFilter::Error,
         LogLevel::Warning => log::LevelFilter::Warn,
         LogLevel::Info => log::LevelFilter::Info,
         LogLevel::Debug => log::LevelFilter::Debug,
     });
-    let pipeline = match Pipeline::build(&config, &loaded.registry) {
-        Ok(pipeline) => pipeline,
-        Err(errors) => {
-            errors.iter().for_each(|error| errln!("error: {error}"));
-            return Exit::Config;
-        }
-    };
     let observer = pipeline.observer();
     let ended = pipeline::run(pipeline, &signals, |addresses| {
         log::info!("fantail {} is ready", env!("CARGO_PKG_VERSION"));

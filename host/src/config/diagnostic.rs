@@ -84,11 +84,13 @@ impl Diagnostic {
         }
     }
 
-    pub(super) fn error(place: Place, message: impl Into<String>) -> Self {
+    /// An error at a place.
+    pub fn error(place: Place, message: impl Into<String>) -> Self {
         Self::new(Severity::Error, Some(place), message)
     }
 
-    pub(super) fn warning(place: Place, message: impl Into<String>) -> Self {
+    /// A warning at a place.
+    pub fn warning(place: Place, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, Some(place), message)
     }
 
@@ -169,18 +171,27 @@ fn boundary(text: &str, at: usize) -> usize {
 
 impl Diagnostics {
     /// Sorts by place, the errors of one place first, and drops repetitions.
-    pub(super) fn new(mut list: Vec<Diagnostic>, sources: Sources) -> Self {
-        let mut kept: Vec<Diagnostic> = Vec::with_capacity(list.len());
+    pub(super) fn new(list: Vec<Diagnostic>, sources: Sources) -> Self {
+        let mut diagnostics = Diagnostics { list: Vec::new(), sources };
+        diagnostics.extend(list);
+        diagnostics
+    }
+
+    /// Puts more messages among these, each at its place.
+    pub fn extend(&mut self, more: impl IntoIterator<Item = Diagnostic>) {
+        let mut list = std::mem::take(&mut self.list);
+        list.extend(more);
         list.sort_by_key(|diagnostic| match diagnostic.place {
-            Some(place) => (false, sources.order(place.file), place.start, diagnostic.severity),
+            Some(place) => {
+                (false, self.sources.order(place.file), place.start, diagnostic.severity)
+            }
             None => (true, 0, 0, diagnostic.severity),
         });
         for diagnostic in list {
-            if kept.iter().rev().take(8).all(|known| *known != diagnostic) {
-                kept.push(diagnostic);
+            if self.list.iter().rev().take(8).all(|known| *known != diagnostic) {
+                self.list.push(diagnostic);
             }
         }
-        Diagnostics { list: kept, sources }
     }
 
     /// Whether the configuration cannot be used.

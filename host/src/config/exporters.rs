@@ -5,13 +5,15 @@
 //! `transport_timeout` through aliases, `format_args = time-unix` as
 //! `time_format = unix`.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::reader::{Reader, Section, short};
 use super::schema::{Property, PropertyKind, Schemas, Settings, properties};
-use super::settings::{ExporterConfig, QueueFull, QueueKind};
-use super::source::Placed;
+use super::settings::{ExporterConfig, QueueFull, QueueKind, SettingPlaces};
+use super::source::{Place, Placed};
 use super::table::{BlockKind, Kind};
 use super::text::Text;
 use super::tree::{BlockId, Tree};
@@ -126,8 +128,9 @@ pub(super) fn read(
     let driver_properties = properties(driver_schema);
     let format_properties = properties(format_schema);
     refuse_unknown(reader, section, &driver_properties, &format_properties);
-    let driver_settings = plugin_settings(reader, section, &driver_properties);
-    let mut format_settings = plugin_settings(reader, section, &format_properties);
+    let (driver_settings, mut places) = plugin_settings(reader, section, &driver_properties);
+    let (mut format_settings, more) = plugin_settings(reader, section, &format_properties);
+    places.extend(more);
     time_format(reader, section, &format_properties, &mut format_settings);
     let retry_min_pause = reader.duration(section, "retry_min_pause");
     let retry_max_pause = reader.duration(section, "retry_max_pause");
@@ -149,6 +152,7 @@ pub(super) fn read(
         format: format?,
         driver_settings,
         format_settings,
+        places: SettingPlaces(places),
         queue: queue?,
         queue_max_size,
         queue_full: match reader.choice(section, "queue_full")?.value {
@@ -252,13 +256,13 @@ fn refuse_unknown(
     }
 }
 
-/// The values of a plugin's settings, defaults included.
+/// The values of a plugin's settings, defaults included, and where they were written.
 fn plugin_settings(
     reader: &mut Reader<'_>,
     section: Section,
     properties: &[Property<'_>],
-) -> Settings {
-    let mut settings = Settings::new();
+) -> (Settings, Vec<(String, Place)>) {
+    let (mut settings, mut places) = (Settings::new(), Vec::new());
     for property in properties {
         let top = Section { id: Tree::TOP, kind: BlockKind::Top };
         let found = reader
@@ -270,6 +274,14 @@ fn plugin_settings(
         // As in Dovecot, an empty value is none.
         let text = text.filter(|text| !text.as_str().is_empty());
         let value = text.as_ref().and_then(|text| property_value(reader, property, text));
+        if let Some(text) = &text {
+            // An error message is no place for a password.
+            let place = if property.secret { text.place().head() } else { text.place() };
+            places.push((property.name.to_owned(), place));
+            if property.creates {
+                directory_exists(reader, text);
+            }
+        }
         match value.or_else(|| property.default.cloned()) {
             Some(value) => {
                 settings.insert(property.name.to_owned(), value);
@@ -278,7 +290,24 @@ fn plugin_settings(
             None => {}
         }
     }
-    settings
+    (settings, places)
+}
+
+/// Warns of a file that could not be made. It is no error: the directory may be
+/// there when the host runs.
+fn directory_exists(reader: &mut Reader<'_>, path: &Text) {
+    let directory = match Path::new(path.as_str()).parent() {
+        Some(directory) if directory.as_os_str().is_empty() => Path::new("."),
+        Some(directory) => directory,
+        None => return,
+    };
+    if !reader.variables.is_dir(directory) {
+        let message = format!("there is no directory {}", directory.display());
+        reader.diagnostics.push(Diagnostic::warning(path.place(), message).help(
+            "it must exist when the host runs, and let the host's user make files; \
+             until it does, events wait in the queue",
+        ));
+    }
 }
 
 fn missing(reader: &mut Reader<'_>, section: Section, property: &Property<'_>) {

@@ -40,6 +40,7 @@ mod variables;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, counted};
@@ -91,6 +92,9 @@ pub struct Parsed<'a> {
 pub struct Loaded {
     /// The configuration; `None` when there are errors.
     pub config: Option<Config>,
+    /// When there are errors: the inputs and exporters that have none, so that those
+    /// who make them can say what is wrong with them, too.
+    pub sound: Option<Config>,
     /// Errors, warnings and notes.
     pub diagnostics: Diagnostics,
     /// Whether a name is unknown that a plugin might know, or be: if there are
@@ -143,12 +147,16 @@ impl Parsed<'_> {
         let config = self.config(&mut reader, checks);
         diagnostics.append(&mut reader.diagnostics);
         let plugin_missed = reader.plugin_missed;
-        if let Some(config) = &config {
+        if let Some((config, _)) = &config {
             diagnostics.extend(check::check(config, &self.read.tree, checks.inputs_required));
         }
         let diagnostics = Diagnostics::new(diagnostics, self.read.sources.clone());
-        let config = config.filter(|_| !diagnostics.has_errors());
-        Loaded { config, diagnostics, plugin_missed }
+        let (config, sound) = match config {
+            Some((config, sound)) if diagnostics.has_errors() => (None, Some(sound.of(config))),
+            Some((config, _)) => (Some(config), None),
+            None => (None, None),
+        };
+        Loaded { config, sound, diagnostics, plugin_missed }
     }
 
     fn reader(&self) -> Reader<'_> {
@@ -157,14 +165,17 @@ impl Parsed<'_> {
         Reader::new(tree, Variables::new(tree, sources, files, environment))
     }
 
-    /// Everything that could be understood.
-    fn config(&self, reader: &mut Reader<'_>, checks: Checks<'_>) -> Option<Config> {
+    /// Everything that could be understood, and which parts of it have no errors.
+    fn config(&self, reader: &mut Reader<'_>, checks: Checks<'_>) -> Option<(Config, Sound)> {
+        let mut sound = Sound::default();
         let top = Section { id: Tree::TOP, kind: BlockKind::Top };
         dovecot::survey(reader, &self.read.sources, &|name, any| {
             is_of_plugin(checks.schemas, name, any)
         });
         let (mut inputs, mut exporters, mut metrics) = (Vec::new(), Vec::new(), Vec::new());
         for (id, block) in reader.tree.children(Tree::TOP) {
+            let before = reader.diagnostics.len();
+            let mut found = vec![block.place()];
             match block.kind.as_str() {
                 "input" => {
                     inputs.extend(inputs::read(reader, id).map(|input| (block.order, input)))
@@ -172,16 +183,21 @@ impl Parsed<'_> {
                 "event_exporter" => exporters.extend(exporters::read(reader, id, checks.schemas)),
                 "metric" => metrics.push(metrics::read(reader, id, checks.filter)),
                 "service" if block.name.as_ref().is_some_and(|name| name.as_str() == "stats") => {
-                    inputs.extend(dovecot::listeners(reader, id));
+                    let listeners = dovecot::listeners(reader, id);
+                    found.extend(listeners.iter().map(|(_, input)| input.name.place));
+                    inputs.extend(listeners);
                 }
                 _ => {}
+            }
+            if !reader.has_errors_since(before) {
+                sound.0.extend(found);
             }
         }
         // A service's listeners may stand before and behind input blocks.
         inputs.sort_by_key(|(order, _)| *order);
         let plugins = plugins(reader);
         pinned_exist(reader, &plugins.pins, checks.schemas);
-        Some(Config {
+        let config = Config {
             hostname: reader.text(top, "hostname"),
             workers: reader.count(top, "workers"),
             plugins,
@@ -195,7 +211,22 @@ impl Parsed<'_> {
             inputs: inputs.into_iter().map(|(_, input)| input).collect(),
             exporters,
             metrics,
-        })
+        };
+        Some((config, sound))
+    }
+}
+
+/// The places of the blocks in which there was no error.
+#[derive(Default)]
+struct Sound(HashSet<Place>);
+
+impl Sound {
+    /// The inputs and exporters of `config` that are among these blocks.
+    fn of(&self, mut config: Config) -> Config {
+        config.inputs.retain(|input| self.0.contains(&input.name.place));
+        config.exporters.retain(|exporter| self.0.contains(&exporter.name.place));
+        config.metrics.clear();
+        config
     }
 }
 

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, Severity};
 use super::source::{Place, Placed};
 use super::table::{self, BlockKind, Kind};
 use super::text::Text;
@@ -239,6 +239,11 @@ impl<'a> Reader<'a> {
             problem = problem.label(format!("did you mean `{near}`?"));
         }
         self.diagnostics.push(problem);
+    }
+
+    /// Whether an error was reported since there were so many messages.
+    pub(super) fn has_errors_since(&self, messages: usize) -> bool {
+        self.diagnostics[messages..].iter().any(|found| found.severity == Severity::Error)
     }
 
     /// Reports an error.

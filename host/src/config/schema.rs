@@ -4,7 +4,8 @@
 //! A schema is an object with `properties` and `required`. Of a property these
 //! are understood: `type` (string, integer, boolean, array of strings; with
 //! null it is optional), `enum` and `oneOf` with `const`, `minimum` and
-//! `maximum`, `default`, `description`, `format` (`milliseconds`, `bytes`),
+//! `maximum`, `default`, `description`, `format` (`milliseconds`, `bytes`,
+//! `path-to-create`: a file that the plugin makes in a directory that must exist),
 //! `writeOnly` (a secret), `x-aliases` (other names) and `x-global` (a setting
 //! of the same name at the top level is the default of every exporter).
 //! `anyOf` with null is looked through. There are no references: a plugin's
@@ -47,6 +48,9 @@ pub struct Property<'a> {
     pub secret: bool,
     /// Whether a top-level setting of its name is every exporter's default.
     pub global: bool,
+    /// Whether it is the path of a file that the plugin makes, in a directory that
+    /// must exist.
+    pub creates: bool,
     /// What it means.
     pub description: &'a str,
 }
@@ -96,6 +100,7 @@ impl<'a> Property<'a> {
             required: required && default.is_none(),
             secret: flag("writeOnly"),
             global: flag("x-global"),
+            creates: get("format").and_then(Value::as_str) == Some("path-to-create"),
             description: get("description").and_then(Value::as_str).unwrap_or(""),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::group_by::GroupBy;
 use super::schema::Settings;
-use super::source::Placed;
+use super::source::{Place, Placed};
 
 /// A whole configuration without errors.
 ///
@@ -187,6 +187,8 @@ pub struct ExporterConfig {
     pub driver_settings: Settings,
     /// The format's settings, with its defaults, valid by its schema.
     pub format_settings: Settings,
+    /// Where the settings of both were written.
+    pub places: SettingPlaces,
     /// Where batches wait.
     pub queue: QueueKind,
     /// How many bytes may wait.
@@ -201,6 +203,33 @@ pub struct ExporterConfig {
     pub retry_min_pause: Duration,
     /// The longest pause; not shorter than `retry_min_pause`.
     pub retry_max_pause: Duration,
+}
+
+/// Where the values of a plugin's settings were written, by their names. As with a
+/// [`Placed`] value's place, this does not count when configurations are compared.
+#[derive(Clone, Debug, Default)]
+pub struct SettingPlaces(pub Vec<(String, Place)>);
+
+impl SettingPlaces {
+    /// Where the setting was written that `text` mentions first; `None` when it
+    /// mentions none that was.
+    pub fn mentioned_in(&self, text: &str) -> Option<Place> {
+        let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        let at = |name: &str| {
+            text.match_indices(name).map(|(at, _)| at).find(|&at| {
+                let after = text.as_bytes().get(at + name.len());
+                !text.as_bytes()[..at].last().is_some_and(in_name) && !after.is_some_and(in_name)
+            })
+        };
+        let mentioned = self.0.iter().filter_map(|(name, place)| Some((at(name)?, *place)));
+        mentioned.min_by_key(|(at, _)| *at).map(|(_, place)| place)
+    }
+}
+
+impl PartialEq for SettingPlaces {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// Where an exporter's batches wait.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 pub struct FileId(usize);
 
 /// A stretch of bytes of one text: where something was written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Place {
     /// The text.
     pub file: FileId,

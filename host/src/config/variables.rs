@@ -12,6 +12,8 @@
 //!   line. It is plain text when there is no such setting, and in
 //!   configurations with a `dovecot_config_version`, which are newer.
 
+use std::path::Path;
+
 use super::diagnostic::Diagnostic;
 use super::files::Files;
 use super::include::{FILE_BYTES_MAX, beside};
@@ -83,6 +85,11 @@ impl<'a> Variables<'a> {
             );
         }
         text
+    }
+
+    /// Whether there is a directory of this path.
+    pub(super) fn is_dir(&self, path: &Path) -> bool {
+        self.files.is_dir(path)
     }
 
     /// What a Dovecot setting of the top level is: as written, or Dovecot's

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::lane::{Lane, LanePlan};
 use crate::{
     config::{
-        Config, ExporterConfig, InputConfig, MetricConfig,
+        Config, ExporterConfig, InputConfig, MetricConfig, Place, Placed,
         settings::{Include, InputDriver, InputFormat, QueueFull as FullSetting, Socket},
     },
     decode::Protocol,
@@ -52,14 +52,19 @@ pub(super) enum Entrance {
     Read(Source),
 }
 
-/// Why a configuration can't be run: a plugin is against it.
+/// Why a configuration can't be run: a plugin or the system is against it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BuildError {
     /// What is concerned: `exporter NAME`, `input NAME`, `metric NAME`.
     pub what: String,
     /// Why.
     pub reason: String,
+    /// Which part of the configuration it is about.
+    pub place: Place,
 }
+
+/// A reason, and the part of the configuration that it is about.
+type Wrong = (Place, String);
 
 /// The figures of a host at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,8 +119,8 @@ impl Pipeline {
                     exporters.push(exporter);
                     stages.push(stage);
                 }
-                Err(reason) => {
-                    errors.push(BuildError::new("exporter", &exporter.name.value, reason));
+                Err(wrong) => {
+                    errors.push(BuildError::new("exporter", &exporter.name.value, wrong));
                 }
             }
         }
@@ -123,7 +128,7 @@ impl Pipeline {
         for input in &config.inputs {
             match build_input(input) {
                 Ok(built) => inputs.push(built),
-                Err(reason) => errors.push(BuildError::new("input", &input.name.value, reason)),
+                Err(wrong) => errors.push(BuildError::new("input", &input.name.value, wrong)),
             }
         }
         let routes = build_routes(config).map_err(|error| vec![error]);
@@ -168,14 +173,15 @@ impl Pipeline {
     ///
     /// What a format has against its settings.
     pub fn lane(&self) -> Result<Lane, BuildError> {
-        Lane::open(&self.lane)
-            .map_err(|(exporter, reason)| BuildError::new("exporter", &exporter, reason))
+        Lane::open(&self.lane).map_err(|(exporter, reason)| {
+            BuildError::new("exporter", &exporter, (Place::default(), reason))
+        })
     }
 }
 
 impl BuildError {
-    fn new(kind: &str, name: &str, reason: String) -> Self {
-        BuildError { what: format!("{kind} {name}"), reason }
+    fn new(kind: &str, name: &str, (place, reason): Wrong) -> Self {
+        BuildError { what: format!("{kind} {name}"), reason, place }
     }
 }
 
@@ -189,15 +195,22 @@ fn build_exporter(
     config: &ExporterConfig,
     registry: &Registry,
     hostname: &str,
-) -> Result<(Exporter, StagePlan), String> {
+) -> Result<(Exporter, StagePlan), Wrong> {
     let name = &config.name.value;
-    let missing = |kind: &str, plugin: &str| format!("there is no {kind} plugin `{plugin}`");
+    let missing = |kind: &str, plugin: &Placed<String>| {
+        (plugin.place, format!("there is no {kind} plugin `{}`", plugin.value))
+    };
+    // What a plugin is against is most likely the setting that it names.
+    let refused = |kind: &str, plugin: &Placed<String>, reason: String| {
+        let place = config.places.mentioned_in(&reason).unwrap_or(plugin.place);
+        (place, format!("{kind} {}: {reason}", plugin.value))
+    };
     let driver = registry
         .driver_table(&config.driver.value)
-        .ok_or_else(|| missing("driver", &config.driver.value))?;
+        .ok_or_else(|| missing("driver", &config.driver))?;
     let format = registry
         .format_table(&config.format.value)
-        .ok_or_else(|| missing("format", &config.format.value))?;
+        .ok_or_else(|| missing("format", &config.format))?;
     let field_length_max = usize::try_from(driver.field_length_max()).ok().filter(|max| *max > 0);
     let source = FormatSource {
         table: format,
@@ -206,14 +219,13 @@ fn build_exporter(
     };
     // The instances made here show that the settings are right, and what the
     // format's payloads are.
-    let instance =
-        source.open().map_err(|reason| format!("format {}: {reason}", config.format.value))?;
+    let instance = source.open().map_err(|reason| refused("format", &config.format, reason))?;
     let driver = DriverSource {
         table: driver,
         settings: Value::Object(config.driver_settings.clone()),
         context: DriverContext::new(name, instance.content_type(), hostname, user_agent()),
     };
-    driver.open().map_err(|reason| format!("driver {}: {reason}", config.driver.value))?;
+    driver.open().map_err(|reason| refused("driver", &config.driver, reason))?;
     let ledger = Arc::new(ExporterLedger::default());
     let when_full = match config.queue_full {
         FullSetting::Block => QueueFull::Block,
@@ -254,7 +266,7 @@ fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-fn build_input(config: &InputConfig) -> Result<(Arc<Input>, Entrance), String> {
+fn build_input(config: &InputConfig) -> Result<(Arc<Input>, Entrance), Wrong> {
     let lines = |format: InputFormat| InputKind::Lines(protocol(format));
     let mut open_limits = OpenLimits::default();
     let (kind, entrance) = match &config.driver {
@@ -277,8 +289,7 @@ fn build_input(config: &InputConfig) -> Result<(Arc<Input>, Entrance), String> {
                 InputFormat::StatsWriter => InputKind::StatsWriter,
                 InputFormat::Json | InputFormat::TabText => lines(*format),
             };
-            let patterns = paths.iter().map(|path| path.value.as_str());
-            (kind, Entrance::Read(Source::Files(files(patterns)?)))
+            (kind, Entrance::Read(Source::Files(files(paths)?)))
         }
     };
     let name = config.name.value.clone();
@@ -294,11 +305,15 @@ fn protocol(format: InputFormat) -> Option<Protocol> {
     }
 }
 
-fn endpoint(socket: &Socket) -> Result<Endpoint, String> {
-    let user = socket.user.as_ref().map(|user| user_id(&user.value)).transpose();
-    let group = socket.group.as_ref().map(|group| group_id(&group.value)).transpose();
-    let or_none = |id: Result<Option<u32>, String>, assumed: bool| match id {
-        Err(reason) if assumed => {
+fn endpoint(socket: &Socket) -> Result<Endpoint, Wrong> {
+    let id = |name: &Option<Placed<String>>, look_up: fn(&str) -> Result<u32, String>| {
+        let name = name.as_ref()?;
+        Some(look_up(&name.value).map_err(|reason| (name.place, reason)))
+    };
+    let user = id(&socket.user, user_id).transpose();
+    let group = id(&socket.group, group_id).transpose();
+    let or_none = |id: Result<Option<u32>, Wrong>, assumed: bool| match id {
+        Err((_, reason)) if assumed => {
             log::warn!("{}: {reason}, as Dovecot assumes: left out", socket.path.value.display());
             Ok(None)
         }
@@ -332,16 +347,17 @@ fn group_id(name: &str) -> Result<u32, String> {
 }
 
 /// The files that the paths and patterns name, all together in name order.
-fn files<'a>(patterns: impl Iterator<Item = &'a str>) -> Result<Vec<PathBuf>, String> {
+fn files(patterns: &[Placed<String>]) -> Result<Vec<PathBuf>, Wrong> {
     let mut paths = Vec::new();
-    for pattern in patterns {
-        let found = glob::glob(pattern).map_err(|error| format!("`{pattern}`: {error}"))?;
+    for Placed { value: pattern, place } in patterns {
+        let wrong = |reason: String| (*place, reason);
+        let found = glob::glob(pattern).map_err(|error| wrong(format!("`{pattern}`: {error}")))?;
         let before = paths.len();
         for path in found {
-            paths.push(path.map_err(|error| error.to_string())?);
+            paths.push(path.map_err(|error| wrong(error.to_string()))?);
         }
         if paths.len() == before {
-            return Err(format!("there is no file `{pattern}`"));
+            return Err(wrong(format!("there is no file `{pattern}`")));
         }
     }
     paths.sort();
@@ -354,8 +370,9 @@ fn build_routes(config: &Config) -> Result<Routes, BuildError> {
     let mut routes = Vec::new();
     for metric in &config.metrics {
         let name = &metric.name.value;
-        let filter = Filter::parse(&metric.filter.value)
-            .map_err(|error| BuildError::new("metric", name, error.to_string()))?;
+        let filter = Filter::parse(&metric.filter.value).map_err(|error| {
+            BuildError::new("metric", name, (metric.filter.place, error.to_string()))
+        })?;
         filters.push(filter);
         let exporter = metric.exporter.as_ref().and_then(|wanted| {
             config.exporters.iter().position(|exporter| exporter.name.value == wanted.value)

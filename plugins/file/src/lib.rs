@@ -28,7 +28,10 @@ fantail_sdk::settings! {
     pub struct Settings {
         /// The file that payloads are appended to, each with a line feed.
         /// Created with mode 0600 in a directory that must exist. No default.
-        #[schemars(extend("x-aliases" = ["event_exporter_file_path", "transport_args"]))]
+        #[schemars(extend(
+            "format" = "path-to-create",
+            "x-aliases" = ["event_exporter_file_path", "transport_args"]
+        ))]
         file_path: PathBuf,
     }
 }

@@ -31,6 +31,7 @@ fn settings_are_documented() {
         schema["properties"]["file_path"]["x-aliases"],
         json!(["event_exporter_file_path", "transport_args"])
     );
+    assert_eq!(schema["properties"]["file_path"]["format"], "path-to-create");
     assert!(DriverRunner::open::<File>(&json!({})).is_err());
     assert!(DriverRunner::open::<File>(&json!({ "file_path": "" })).is_err());
 }

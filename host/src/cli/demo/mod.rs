@@ -15,14 +15,13 @@ use crossbeam_channel::{Receiver, unbounded};
 
 use super::{
     console::{errln, outln},
-    load::load_in,
+    load::{Purpose, load_in},
     run::reasons,
 };
 use crate::{
     config::{Surroundings, counted},
     exit_code::Exit,
     pipeline::{self, Ended, Figures, Observer, Pipeline, Signal},
-    plugin::Placement,
     telemetry::log as host_log,
 };
 use listener::WebListener;
@@ -69,15 +68,8 @@ fn demonstrate() -> io::Result<Exit> {
         surroundings.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
     };
     let machine = Surroundings { environment: &environment, ..Surroundings::MACHINE };
-    let loaded = load_in(std::slice::from_ref(&config_path), machine, Placement::InPlace, true);
-    let Some(config) = loaded.config else { return Ok(Exit::Config) };
-    let pipeline = match Pipeline::build(&config, &loaded.registry) {
-        Ok(pipeline) => pipeline,
-        Err(errors) => {
-            errors.iter().for_each(|error| errln!("error: {error}"));
-            return Ok(Exit::Config);
-        }
-    };
+    let loaded = load_in(std::slice::from_ref(&config_path), machine, Purpose::RunBriefly);
+    let Some(pipeline) = loaded.pipeline else { return Ok(Exit::Config) };
     outln!("A host, in this process, with the configuration {}:", config_path.display());
     outln!("recorded connections of a real Dovecot 2.4 -> stats-writer socket -> filters");
     outln!("  -> json  -> file       {}", directory.join(JSON_FILE).display());

@@ -171,6 +171,26 @@ fn names_of_plugins_are_quoted() {
 }
 
 #[test]
+fn a_file_that_can_not_be_made_is_warned_of() {
+    let check = |path: &str, directory: Option<&str>| {
+        let exporter =
+            "event_exporter a {\n driver = http-post\n http_post_url = http://x\n format = json\n";
+        let text = format!("{exporter} test_file = {path}\n}}\n");
+        let files = super::Memory::new(&[("/d/a.conf", &text)]);
+        let mut found = messages(&super::load_files(&files, &["/d/a.conf"]));
+        found.retain(|line| line.contains("directory"));
+        let expected = directory
+            .map(|directory| format!("warning 5:14 [{path}]: there is no directory {directory}"));
+        assert_eq!(found, Vec::from_iter(expected));
+    };
+    check("/d/file", None);
+    check("/file", None);
+    check("/e/file", Some("/e"));
+    check("/d/e/file", Some("/d/e"));
+    check("e/file", Some("e"));
+}
+
+#[test]
 fn a_run_needs_an_input() {
     let plugins = super::plugins();
     for (inputs_required, severity) in [(true, Severity::Error), (false, Severity::Warning)] {

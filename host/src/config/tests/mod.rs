@@ -72,6 +72,7 @@ fn plugins() -> Plugins {
         "test_size": {"anyOf": [{"type": "integer", "format": "bytes"}, {"type": "null"}],
             "default": null},
         "http_client_proxy_password": {"type": ["string", "null"], "writeOnly": true},
+        "test_file": {"type": "string", "format": "path-to-create", "default": ""},
         "test_words": {"type": "array", "items": {"type": "string"}},
     }, "required": ["http_post_url"]});
     Plugins(
