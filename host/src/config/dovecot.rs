@@ -9,7 +9,8 @@
 //! * The rest is ignored and counted, if the path that the user named leads,
 //!   itself or through includes, to something that only Dovecot has: a
 //!   `service`, `protocol`, `passdb`, `userdb` or `namespace` block, a `plugin`
-//!   block without a name, or one of a few well-known settings.
+//!   block without a name, or one of a few well-known settings; and so are settings
+//!   groups that bring nothing of ours.
 //! * Otherwise it is an error.
 //!
 //! Inside our own blocks nothing is ignored. The writer's listeners of `service
@@ -54,7 +55,8 @@ const DOVECOT_SETTINGS: &[&str] = &[
 ];
 
 /// Blocks that only a Dovecot configuration has.
-const DOVECOT_BLOCKS: &[&str] = &["service", "protocol", "passdb", "userdb", "namespace"];
+const DOVECOT_BLOCKS: &[&str] =
+    &["service", "protocol", "passdb", "userdb", "namespace", "ssl_client", "ssl_server"];
 
 /// Blocks that are ours.
 const OUR_BLOCKS: &[&str] = &["input", "event_exporter", "metric", "plugin"];
@@ -150,6 +152,10 @@ fn unknown(
     sources: &Sources,
 ) -> Option<Diagnostic> {
     let name = key.as_str();
+    // Groups that bring nothing of ours, and their use.
+    if name == "group" && what == "block" || name.starts_with('@') {
+        return None;
+    }
     let candidates: Vec<&str> = match what {
         "block" => OUR_BLOCKS.to_vec(),
         _ => BlockKind::Top.settings().map(|setting| setting.name).collect(),

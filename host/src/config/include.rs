@@ -7,6 +7,7 @@ use glob::Pattern;
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::files::{Files, directory_pattern};
+use super::groups;
 use super::parser::{Include, Parser};
 use super::source::{FileId, Place, Sources};
 use super::tree::Tree;
@@ -51,7 +52,9 @@ pub(super) fn read(paths: &[PathBuf], files: &dyn Files) -> Read {
             Err(error) => parser.diagnostics.push(unreadable(path, None, &error.to_string())),
         }
     }
-    Read { tree: parser.tree, sources: reader.sources, diagnostics: parser.diagnostics }
+    let Parser { mut tree, mut diagnostics, .. } = parser;
+    diagnostics.extend(groups::expand(&mut tree));
+    Read { tree, sources: reader.sources, diagnostics }
 }
 
 struct Reader<'a> {

@@ -3,6 +3,7 @@
 //! 1. [`files`], `include`: paths to texts, with limits on both.
 //! 2. `lexer`, `parser`: texts to a [`Tree`] of blocks and settings. Parsing
 //!    never stops; every value remembers where each of its bytes stands.
+//!    `groups` puts what Dovecot's settings groups say where it counts.
 //! 3. `variables`: values as they are used.
 //! 4. `reader`, with the [`table`] of the host's settings and the [`schema`]s of
 //!    the plugins': blocks to the typed [`Config`].
@@ -28,6 +29,7 @@ mod dovecot;
 mod effective;
 mod exporters;
 mod filter_check;
+mod groups;
 mod include;
 mod inputs;
 mod lexer;

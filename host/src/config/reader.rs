@@ -223,8 +223,6 @@ impl<'a> Reader<'a> {
                 problem = problem.label(format!("only for {}", entry.only.join(", ")));
             } else if let Some(near) = value::nearest(name, candidates) {
                 problem = problem.label(format!("did you mean `{near}`?"));
-            } else if name.starts_with('@') {
-                problem = problem.label("include groups are not supported");
             }
             self.diagnostics.push(problem);
         }

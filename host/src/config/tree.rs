@@ -6,8 +6,12 @@ use std::collections::HashMap;
 use super::source::Place;
 use super::text::Text;
 
+/// The order of the first thing that is written. What groups bring counts as
+/// written before everything else: its orders are smaller by this.
+const WRITTEN_FROM: usize = usize::MAX / 2;
+
 /// One block of a [`Tree`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BlockId(usize);
 
 /// Blocks and settings of a whole configuration.
@@ -37,7 +41,7 @@ pub struct Block {
 }
 
 /// `key = value`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Setting {
     /// The name, as it was written.
     pub key: Text,
@@ -52,7 +56,7 @@ pub struct Setting {
 /// The right side of a setting, not yet evaluated: most settings of a Dovecot
 /// configuration are not ours, and their files and variables are none of our
 /// business.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Value {
     /// The value itself.
     Plain(Text),
@@ -86,7 +90,7 @@ impl Tree {
     pub const TOP: BlockId = BlockId(0);
 
     pub(super) fn new(anchor: Place) -> Self {
-        let mut tree = Tree { blocks: Vec::new(), next_order: 0 };
+        let mut tree = Tree { blocks: Vec::new(), next_order: WRITTEN_FROM };
         tree.push(Text::new(anchor), None, None);
         tree
     }
@@ -124,6 +128,36 @@ impl Tree {
     ) {
         let order = self.order();
         self.blocks[block.0].settings.push(Setting { key, value, order, doubtful_comment });
+    }
+
+    /// Takes settings out of a block.
+    pub(super) fn take_settings(
+        &mut self,
+        block: BlockId,
+        mut which: impl FnMut(&Setting) -> bool,
+    ) -> Vec<Setting> {
+        let settings = std::mem::take(&mut self.blocks[block.0].settings);
+        let (taken, left) = settings.into_iter().partition(|setting| which(setting));
+        self.blocks[block.0].settings = left;
+        taken
+    }
+
+    /// Puts settings into a block as if they had been written before all others.
+    pub(super) fn put_before(&mut self, block: BlockId, mut settings: Vec<Setting>) {
+        for setting in &mut settings {
+            setting.order = setting.order.saturating_sub(WRITTEN_FROM);
+        }
+        self.blocks[block.0].settings.splice(0..0, settings);
+    }
+
+    /// Puts a setting into a block, last.
+    pub(super) fn put(&mut self, block: BlockId, setting: Setting) {
+        self.blocks[block.0].settings.push(setting);
+    }
+
+    /// Takes a block out of the one that it stands in.
+    pub(super) fn remove(&mut self, parent: BlockId, block: BlockId) {
+        self.blocks[parent.0].children.retain(|child| *child != block);
     }
 
     fn push(&mut self, kind: Text, name: Option<Text>, parent: Option<BlockId>) -> BlockId {

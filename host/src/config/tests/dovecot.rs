@@ -155,6 +155,126 @@ fn what_is_nearly_ours_is_not_ignored() {
     );
 }
 
+const GROUPS: &str = "\
+group @exporters   usual {
+  queue_full = drop_oldest
+  driver = file
+  file_path = /from/the/group
+  format = tab-text
+}
+group @metric_defaults mine {
+  metric logins {
+    filter = event=login
+    fields = user
+  }
+  metric commands {
+    fields {
+      user = yes
+    }
+  }
+}
+event_exporter out {
+  format = json
+  @exporters = usual
+}
+metric logins {
+  fields = service
+  exporter = out
+}
+metric commands {
+  filter = event=imap_command_finished
+  exporter = out
+}
+@metric_defaults = mine
+";
+
+#[test]
+fn groups_count_behind_what_is_written() {
+    let config = super::good(GROUPS);
+    let out = &config.exporters[0];
+    assert_eq!((out.driver.value.as_str(), out.format.value.as_str()), ("file", "json"));
+    assert_eq!(out.driver_settings["file_path"], "/from/the/group");
+    let metrics: Vec<String> = config
+        .metrics
+        .iter()
+        .map(|metric| {
+            let fields: Vec<&str> =
+                metric.fields.iter().map(|field| field.value.as_str()).collect();
+            format!("{} {} {}", metric.name.value, metric.filter.value, fields.join(","))
+        })
+        .collect();
+    assert_eq!(
+        metrics,
+        ["logins event=login service", "commands event=imap_command_finished user"]
+    );
+    assert_eq!(messages(&load(GROUPS)), ["warning: there is no input"]);
+}
+
+#[test]
+fn no_group_is_ignored_in_silence() {
+    let check = |text: &str, expected: &[&str]| {
+        let mut found = messages(&load(text));
+        found.retain(|line| line != "warning: there is no input");
+        assert_eq!(found, expected, "{text}");
+    };
+    check(
+        "group @metric_defaults a {\n metric m {\n filter = event=x\n }\n}\n",
+        &[
+            "note 1:7 [@metric_defaults a]: no line uses the group `@metric_defaults a`: it says nothing",
+        ],
+    );
+    check(
+        "@metric_defaults = backend\n",
+        &["warning 1:20 [backend]: there is no `group @metric_defaults backend {`"],
+    );
+    check(
+        "group @g a {\n @h = b\n}\nmetric m {\n filter = event=x\n @g = a\n @g = c\n @g = a\n}\n",
+        &["error 2:2 [@h]: a group can't use another group"],
+    );
+    check(
+        "group @g alpha {\n}\nmetric m {\n filter = event=x\n @g = alhpa\n}\n",
+        &[
+            "error 5:7 [alhpa]: there is no `group @g alhpa {`",
+            "note: 1 block of other Dovecot services is ignored",
+        ],
+    );
+    check(
+        "group @mailbox_defaults e {\n mailbox Sent {\n }\n}\n@mailbox_defaults = e\n",
+        &["note: 1 setting and 1 block of other Dovecot services are ignored"],
+    );
+    check(
+        "group @g a {\n fitler = event=x\n}\nmetric m {\n filter = event=x\n @g = a\n}\n",
+        &["error 2:2 [fitler]: unknown setting `fitler` in metric `m`"],
+    );
+}
+
+#[test]
+fn groups_do_not_grow_without_bound() {
+    let settings: String = (0..1000).map(|n| format!(" description = {n}\n")).collect();
+    let users: String =
+        (0..101).map(|n| format!("metric m{n} {{\n filter = event=x\n @g = a\n}}\n")).collect();
+    let found = messages(&load(&format!("group @g a {{\n{settings}}}\n{users}")));
+    let expected = "[@g]: groups bring more than 100000 settings and blocks";
+    assert_eq!(found.iter().filter(|line| line.ends_with(expected)).count(), 1, "{found:?}");
+}
+
+#[test]
+fn tls_clients_have_blocks_as_well() {
+    let exporter =
+        "event_exporter a {\n driver = http-post\n http_post_url = http://x\n format = json\n";
+    let ca_file = |config: &super::super::Config| {
+        config.exporters[0].driver_settings["ssl_client_ca_file"].clone()
+    };
+    let block = "ssl_client {\n ca_file = /a\n ssl_client_cert_file = /b\n}\n";
+    assert_eq!(ca_file(&super::good(&format!("{block}{exporter}}}\n"))), "/a");
+    assert_eq!(ca_file(&super::good(&format!("{exporter}{block}}}\n"))), "/a");
+    let text = format!("ssl_client {{\n ssl_cipher_list = HIGH\n}}\n{exporter}}}\n");
+    let found = messages(&load(&text));
+    let expected = "note 2:2 [ssl_cipher_list]: `ssl_cipher_list` is not used by Fantail (yet)";
+    assert!(found.iter().any(|line| line == expected), "{found:?}");
+    assert!(!found.iter().any(|line| line.starts_with("error")), "{found:?}");
+}
+
 #[test]
 fn what_dovecots_clients_can_be_told_is_no_error() {
     let names = [
