@@ -6,7 +6,7 @@ use std::{
     io::{self, Read, Seek},
     os::{
         fd::AsRawFd,
-        unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+        unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     },
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -29,7 +29,7 @@ use rustix::fs::OFlags;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::Refusal;
+use super::{Refusal, damage};
 
 /// The SDK's version that this host was built with.
 const OUR_SDK: &str = fantail_sdk::abi::SDK_VERSION;
@@ -127,37 +127,10 @@ fn open_trusted(path: &Path) -> Result<File, Refusal> {
         return Err(Refusal::NotAFile);
     }
     trust(&status)?;
-    if !is_whole(&file, status.len()).map_err(Refusal::Unreadable)? {
-        return Err(Refusal::NotLoadable("it is cut off or damaged".into()));
+    match damage::look(&file).map_err(Refusal::Unreadable)? {
+        Ok(()) => Ok(file),
+        Err(what) => Err(Refusal::NotLoadable(format!("it is cut off or damaged: {what}"))),
     }
-    Ok(file)
-}
-
-/// Whether every part of an ELF file that its loader maps lies within the file: the
-/// loader itself does not ask, and touching what is missing would end the process
-/// (a copy still under way, a disk that was full). Other files are left to the loader.
-fn is_whole(file: &File, length: u64) -> io::Result<bool> {
-    let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
-    let mut header = [0; 64];
-    let count = file.read_at(&mut header, 0)?;
-    // Magic number, 64 bits, little-endian: System V ABI, "ELF Header".
-    if !header.starts_with(b"\x7fELF\x02\x01") {
-        return Ok(true);
-    }
-    let (table, size, entries) =
-        (number(&header[32..40]), number(&header[54..56]), number(&header[56..58]));
-    let fits = |start: u64, bytes: u64| start.checked_add(bytes).is_some_and(|end| end <= length);
-    if count < header.len() || size != 56 || !fits(table, size * entries) {
-        return Ok(false);
-    }
-    for entry in 0..entries {
-        let mut program = [0; 56];
-        file.read_exact_at(&mut program, table + entry * size)?;
-        if !fits(number(&program[8..16]), number(&program[32..40])) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// Whether only root and ourselves could have written to this file or directory.

@@ -7,6 +7,7 @@
 
 #![allow(unsafe_code, reason = "this is the plugin boundary; each block argues for itself")]
 
+mod damage;
 mod error;
 mod library;
 mod registry;
