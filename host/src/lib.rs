@@ -11,6 +11,7 @@ pub mod telemetry;
 pub mod input;
 pub mod decode;
 pub mod filter;
+pub mod statistics;
 pub mod route;
 pub mod format;
 pub mod queue;

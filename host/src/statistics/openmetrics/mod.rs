@@ -1,0 +1,17 @@
+//! The statistics as a page for Prometheus.
+//!
+//! [`dovecot`] is the page as Dovecot writes it, for whoever has built on it.
+//! Metrics whose name OpenMetrics does not allow are left out: people name those
+//! `imap/log/select` that only export.
+
+pub mod dovecot;
+mod names;
+
+/// What the pages say of the program.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// Its version.
+    pub version: &'a str,
+    /// When it was started, in seconds since the epoch.
+    pub started: i64,
+}
