@@ -1,6 +1,7 @@
 mod bounds;
 mod cases;
 mod model;
+mod pages;
 mod sharing;
 
 use super::distribution::Distribution;
