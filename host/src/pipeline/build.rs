@@ -20,6 +20,7 @@ use crate::{
     plugin::Registry,
     queue::{Queue, QueueFull},
     route::{Route, Routes},
+    statistics::{MetricPlan, Statistics},
     telemetry::{
         ledger::{ExporterFigures, ExporterLedger, InputFigures},
         log::RateLimit,
@@ -82,10 +83,16 @@ pub struct Figures {
 pub struct Observer {
     inputs: Vec<Arc<Input>>,
     routes: Arc<Routes>,
+    statistics: Statistics,
     exporters: Vec<(String, Arc<ExporterLedger>)>,
 }
 
 impl Observer {
+    /// The statistics of all metrics.
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
     /// The figures now.
     pub fn figures(&self) -> Figures {
         let inputs = self.inputs.iter().map(|input| (input.name.clone(), input.ledger.figures()));
@@ -93,7 +100,10 @@ impl Observer {
         let exporters = self.exporters.iter();
         Figures {
             inputs: inputs.collect(),
-            metrics: routes.map(|route| (route.metric.clone(), route.matched())).collect(),
+            metrics: routes
+                .map(|route| route.metric.clone())
+                .zip(self.statistics.matched())
+                .collect(),
             exporters: exporters.map(|(name, ledger)| (name.clone(), ledger.figures())).collect(),
         }
     }
@@ -139,6 +149,7 @@ impl Pipeline {
                 exporters,
                 lane: LanePlan {
                     routes: Arc::new(routes),
+                    statistics: Statistics::new(config.metrics.iter().map(MetricPlan::of)),
                     stages,
                     hostname: hostname.into_bytes().into(),
                 },
@@ -161,6 +172,7 @@ impl Pipeline {
         Observer {
             inputs: self.inputs.iter().map(|(input, _)| Arc::clone(input)).collect(),
             routes: Arc::clone(&self.lane.routes),
+            statistics: self.lane.statistics.clone(),
             exporters: exporters
                 .map(|exporter| (exporter.name.clone(), Arc::clone(&exporter.ledger)))
                 .collect(),
@@ -377,7 +389,7 @@ fn build_routes(config: &Config) -> Result<Routes, BuildError> {
         let exporter = metric.exporter.as_ref().and_then(|wanted| {
             config.exporters.iter().position(|exporter| exporter.name.value == wanted.value)
         });
-        routes.push(Route::new(name.clone(), exporter, export(metric)));
+        routes.push(Route { metric: name.clone(), exporter, export: export(metric) });
     }
     Ok(Routes { filters: FilterSet::new(filters), routes })
 }

@@ -13,6 +13,7 @@ use crate::{
     event::{Event, flatten::Flattener},
     format::{Stage, StagePlan},
     route::{Router, Routes},
+    statistics::{Counter, Statistics},
 };
 
 /// How long a payload may wait in an open batch while there is always something
@@ -24,6 +25,8 @@ const OPEN_MAX: Duration = Duration::from_millis(100);
 pub struct LanePlan {
     /// The metrics.
     pub routes: Arc<Routes>,
+    /// What is counted of them.
+    pub statistics: Statistics,
     /// One for each exporter, in the order of the configuration.
     pub stages: Vec<StagePlan>,
     /// This machine's name in exports.
@@ -33,6 +36,7 @@ pub struct LanePlan {
 /// One thread's way from events to batches.
 pub struct Lane {
     router: Router,
+    counter: Counter,
     stages: Vec<Stage>,
     flattener: Flattener,
     hostname: Arc<[u8]>,
@@ -57,6 +61,7 @@ impl Lane {
             .map(|stage| Stage::open(stage).map_err(|reason| (stage.exporter.clone(), reason)));
         Ok(Lane {
             router: Router::new(Arc::clone(&plan.routes)),
+            counter: plan.statistics.counter(),
             stages: stages.collect::<Result<_, _>>()?,
             flattener: Flattener::default(),
             hostname: Arc::clone(&plan.hostname),
@@ -80,8 +85,10 @@ impl Lane {
     /// Routes an event: counts it, formats it for every exporter that wants it.
     #[inline]
     pub fn event(&mut self, event: &Event<'_>) {
-        let Lane { router, stages, flattener, hostname, now, blocked_by, .. } = self;
-        router.route(event, |route, exporter| {
+        let Lane { router, counter, stages, flattener, hostname, now, blocked_by, .. } = self;
+        router.route(event, |metric, route| {
+            counter.count(metric, event);
+            let Some(exporter) = route.exporter else { return };
             let stage = &mut stages[exporter];
             flattener.with_raw(event, &route.export, hostname, *now, |raw| stage.format(raw));
             if stage.is_full() && !stage.close_batch() {
@@ -109,7 +116,7 @@ impl Lane {
         for stage in &mut self.stages {
             flushed &= stage.close_batch();
         }
-        self.router.publish();
+        self.counter.publish();
         self.flushed_at = Instant::now();
         flushed
     }
@@ -126,9 +133,10 @@ impl Lane {
         self.stages.iter().any(Stage::has_open_batch)
     }
 
-    /// Adds to the ledgers what was counted here; called once for every read.
+    /// Adds to the ledgers what was counted here, and lets readers of the statistics
+    /// have it; called once for every read.
     pub fn publish(&mut self) {
         self.stages.iter_mut().for_each(Stage::publish);
-        self.router.publish();
+        self.counter.publish();
     }
 }
