@@ -6,6 +6,7 @@
 // Leaves: known to every room, knowing none.
 pub mod event;
 pub mod telemetry;
+pub mod socket;
 
 // The way of an event.
 pub mod input;

@@ -15,11 +15,10 @@ use rustix::{
 };
 
 use super::{
-    Socket,
     session::Input,
     worker::{Command, WorkerHandle},
 };
-use crate::{queue::Wake, telemetry::log::RateLimit};
+use crate::{queue::Wake, socket::Socket, telemetry::log::RateLimit};
 
 /// How long accepting rests after the process ran out of descriptors.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
@@ -52,7 +51,7 @@ impl ListenerThread {
         epoll::add(&epoll, &stop, EventData::new_u64(u64::MAX), EventFlags::IN)?;
         for (index, listener) in listeners.iter().enumerate() {
             let data = EventData::new_u64(index as u64);
-            epoll::add(&epoll, listener.socket.fd(), data, EventFlags::IN)?;
+            epoll::add(&epoll, &listener.socket, data, EventFlags::IN)?;
         }
         let thread = thread::Builder::new()
             .name("listener".into())

@@ -8,13 +8,11 @@
 
 mod buffer;
 mod connection;
-mod endpoint;
 mod listener;
 mod reader;
 mod session;
 mod worker;
 
-pub use endpoint::{Endpoint, Socket};
 pub use listener::{Listener, ListenerThread};
 pub use reader::{Reader, Source};
 pub use session::{Fed, Input, InputKind, Session};

@@ -16,10 +16,11 @@ use crate::{
     event::{OpenLimits, Parts, flatten::Export},
     filter::{Filter, FilterSet},
     format::{BatchLimits, FormatSource, StagePlan},
-    input::{Endpoint, Input, InputKind, Source},
+    input::{Input, InputKind, Source},
     plugin::Registry,
     queue::{Queue, QueueFull},
     route::{Route, Routes},
+    socket::Endpoint,
     statistics::{MetricPlan, Statistics},
     telemetry::{
         ledger::{ExporterFigures, ExporterLedger, InputFigures},

@@ -1,4 +1,4 @@
-//! Where an input listens: UNIX sockets and TCP ports, opened so that nobody else's
+//! Listening sockets: UNIX sockets and TCP ports, opened so that nobody else's
 //! is harmed. What goes wrong is said with the path or address, and what to do.
 
 use std::{
@@ -6,7 +6,7 @@ use std::{
     fs, io,
     net::{TcpListener, ToSocketAddrs},
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::{
             fs::{FileTypeExt, MetadataExt},
             net::UnixListener,
@@ -198,13 +198,6 @@ fn tcp_remedy(kind: io::ErrorKind) -> &'static str {
 }
 
 impl Socket {
-    pub(super) fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        match self {
-            Socket::Unix(_, listener) => listener.as_fd(),
-            Socket::Tcp(listener) => listener.as_fd(),
-        }
-    }
-
     /// The address that was really opened, for messages and for port 0.
     pub fn address(&self) -> String {
         match self {
@@ -215,10 +208,14 @@ impl Socket {
         }
     }
 
-    /// Accepts a connection: its socket and its peer's name in messages.
-    pub(super) fn accept(&self) -> Result<(OwnedFd, String), Errno> {
+    /// Accepts a connection: its socket, non-blocking, and its peer's name in messages.
+    ///
+    /// # Errors
+    ///
+    /// [`Errno::AGAIN`] when nobody waits; others as accept(2) has them.
+    pub fn accept(&self) -> Result<(OwnedFd, String), Errno> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let (socket, address) = acceptfrom_with(self.fd(), flags)?;
+        let (socket, address) = acceptfrom_with(self.as_fd(), flags)?;
         let peer = match self {
             Socket::Tcp(_) => {
                 match address.and_then(|any| std::net::SocketAddr::try_from(any).ok()) {
@@ -232,6 +229,15 @@ impl Socket {
             },
         };
         Ok((socket, peer))
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Socket::Unix(_, listener) => listener.as_fd(),
+            Socket::Tcp(listener) => listener.as_fd(),
+        }
     }
 }
 
