@@ -7,6 +7,7 @@
 pub mod event;
 pub mod telemetry;
 pub mod socket;
+pub mod http;
 
 // The way of an event.
 pub mod input;
