@@ -8,6 +8,7 @@ pub mod event;
 pub mod telemetry;
 pub mod socket;
 pub mod http;
+pub mod serve;
 
 // The way of an event.
 pub mod input;
