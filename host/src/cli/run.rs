@@ -12,7 +12,7 @@ use super::load::{Purpose, load};
 use crate::{
     config::{counted, settings::LogLevel},
     exit_code::Exit,
-    pipeline::{self, Ended, Figures, Signal},
+    pipeline::{self, Ended, ExporterStatus, Figures, Signal},
     telemetry::log as host_log,
 };
 
@@ -120,7 +120,7 @@ fn log_figures(figures: &Figures) {
             input.events,
         );
     }
-    for (name, exporter) in &figures.exporters {
+    for ExporterStatus { name, counts: exporter, .. } in &figures.exporters {
         log::info!(
             "exporter {name}: matched {} = delivered {} + dropped {} + queued {}",
             exporter.matched,

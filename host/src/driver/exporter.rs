@@ -22,6 +22,7 @@ use crate::{
     telemetry::{
         ledger::{DropReason, ExporterLedger},
         log::RateLimit,
+        meter::ExporterMeter,
     },
 };
 
@@ -86,6 +87,8 @@ pub struct Exporter {
     pub queue: Arc<Queue>,
     /// What it counts.
     pub ledger: Arc<ExporterLedger>,
+    /// What is measured.
+    pub meter: Arc<ExporterMeter>,
     /// How to make its driver.
     pub source: DriverSource,
     /// How long to wait between attempts.
@@ -233,6 +236,7 @@ impl State {
     /// Sees to it that every payload of the batch is delivered or counted as dropped.
     fn deliver(&mut self, mut batch: Batch) {
         self.batches += 1;
+        self.exporter.meter.begins(batch.len());
         let mut outcomes = Vec::new();
         // Once the driver has panicked too often, the rest of the batch is sent
         // payload by payload, to find the one that brings it down.
@@ -249,9 +253,12 @@ impl State {
             outcomes.clear();
             outcomes.resize(count, outcome::PENDING);
             let (bytes, ends) = batch.first(count);
+            let begun = Instant::now();
             let answer = driver.send(bytes, ends, &mut outcomes, id);
+            let ended = Instant::now();
+            self.exporter.meter.sent(ended.duration_since(begun));
             self.unflushed = true;
-            let pending = self.count(&answer, &mut outcomes);
+            let pending = self.count(&answer, &mut outcomes, batch.age(ended));
             if pending < count {
                 self.panics = 0;
                 self.backoff_ended();
@@ -289,8 +296,8 @@ impl State {
     }
 
     /// Counts what was delivered and given up, drops the instance if it is no good
-    /// any more, and returns how many payloads are pending.
-    fn count(&mut self, answer: &RawSent, outcomes: &mut [u8]) -> usize {
+    /// any more, and returns how many payloads are pending. `age` is the batch's.
+    fn count(&mut self, answer: &RawSent, outcomes: &mut [u8], age: Duration) -> usize {
         if !answer.instance_is_usable() {
             self.driver = None;
         }
@@ -312,6 +319,7 @@ impl State {
         let of = |wanted| outcomes.iter().filter(|&&outcome| outcome == wanted).count();
         let (delivered, given_up) = (of(outcome::DELIVERED), of(outcome::GIVEN_UP));
         ledger.delivered(delivered as u64);
+        self.exporter.meter.delivered(delivered, age);
         if given_up > 0 {
             ledger.dropped(DropReason::Refused, given_up as u64);
             if let Some(held) = self.refusals.pass(Instant::now()) {

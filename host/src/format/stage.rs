@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{
     driver::{Backoff, Pauses},
     queue::{Batch, Pushed, Queue},
-    telemetry::{ledger::ExporterLedger, log::RateLimit},
+    telemetry::{ledger::ExporterLedger, log::RateLimit, meter::ExporterMeter},
 };
 
 /// How long a format that panicked is left alone: events that come meanwhile are
@@ -70,6 +70,8 @@ pub struct StagePlan {
     pub queue: Arc<Queue>,
     /// What is counted.
     pub ledger: Arc<ExporterLedger>,
+    /// What is measured.
+    pub meter: Arc<ExporterMeter>,
     /// Holds back lines about events that could not be written.
     pub trouble: Arc<RateLimit>,
 }
@@ -109,9 +111,27 @@ impl Stage {
         })
     }
 
-    /// Appends the event's payload to the open batch, or counts it as dropped.
+    /// Appends the payload of an event that was read at `read_at` to the open batch, or
+    /// counts it as dropped.
     #[inline]
-    pub fn format(&mut self, event: &RawEvent<'_>) {
+    pub fn format(&mut self, event: &RawEvent<'_>, read_at: Instant) {
+        if self.batch.is_empty() {
+            return self.format_first(event, read_at);
+        }
+        self.format_next(event);
+    }
+
+    /// The first of a batch, which is measured.
+    #[cold]
+    fn format_first(&mut self, event: &RawEvent<'_>, read_at: Instant) {
+        let begun = Instant::now();
+        self.format_next(event);
+        self.plan.meter.formatted(begun.elapsed());
+        self.batch.begin(read_at);
+    }
+
+    #[inline]
+    fn format_next(&mut self, event: &RawEvent<'_>) {
         self.matched += 1;
         let written = match &mut self.instance {
             Some(instance) => self.batch.append(|bytes| instance.format(event, bytes)),

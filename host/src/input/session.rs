@@ -111,6 +111,12 @@ impl Input {
     }
 }
 
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.input.ledger.disconnected();
+    }
+}
+
 impl Session {
     /// A session that has read nothing yet. `peer` is its name in messages.
     pub fn new(input: Arc<Input>, peer: String) -> Self {

@@ -5,7 +5,10 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 use fantail_sdk::{DriverContext, FormatContext};
 use serde_json::Value;
 
-use super::lane::{Lane, LanePlan};
+use super::{
+    lane::{Lane, LanePlan},
+    observer::{Observed, Observer},
+};
 use crate::{
     config::{
         Config, ExporterConfig, InputConfig, MetricConfig, Place, Placed,
@@ -22,10 +25,7 @@ use crate::{
     route::{Route, Routes},
     socket::Endpoint,
     statistics::{MetricPlan, Statistics},
-    telemetry::{
-        ledger::{ExporterFigures, ExporterLedger, InputFigures},
-        log::RateLimit,
-    },
+    telemetry::{ledger::ExporterLedger, log::RateLimit, meter::ExporterMeter},
 };
 
 /// How often a line about an event that could not be written is let through.
@@ -67,48 +67,6 @@ pub struct BuildError {
 
 /// A reason, and the part of the configuration that it is about.
 type Wrong = (Place, String);
-
-/// The figures of a host at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Figures {
-    /// Each input's name and counts.
-    pub inputs: Vec<(String, InputFigures)>,
-    /// Each metric's name and the events that matched.
-    pub metrics: Vec<(String, u64)>,
-    /// Each exporter's name and counts.
-    pub exporters: Vec<(String, ExporterFigures)>,
-}
-
-/// Reads a host's figures while it runs, and afterwards.
-#[derive(Clone)]
-pub struct Observer {
-    inputs: Vec<Arc<Input>>,
-    routes: Arc<Routes>,
-    statistics: Statistics,
-    exporters: Vec<(String, Arc<ExporterLedger>)>,
-}
-
-impl Observer {
-    /// The statistics of all metrics.
-    pub fn statistics(&self) -> &Statistics {
-        &self.statistics
-    }
-
-    /// The figures now.
-    pub fn figures(&self) -> Figures {
-        let inputs = self.inputs.iter().map(|input| (input.name.clone(), input.ledger.figures()));
-        let routes = self.routes.routes.iter();
-        let exporters = self.exporters.iter();
-        Figures {
-            inputs: inputs.collect(),
-            metrics: routes
-                .map(|route| route.metric.clone())
-                .zip(self.statistics.matched())
-                .collect(),
-            exporters: exporters.map(|(name, ledger)| (name.clone(), ledger.figures())).collect(),
-        }
-    }
-}
 
 impl Pipeline {
     /// Makes everything that `config` asks for, with plugins from `registry`.
@@ -174,9 +132,7 @@ impl Pipeline {
             inputs: self.inputs.iter().map(|(input, _)| Arc::clone(input)).collect(),
             routes: Arc::clone(&self.lane.routes),
             statistics: self.lane.statistics.clone(),
-            exporters: exporters
-                .map(|exporter| (exporter.name.clone(), Arc::clone(&exporter.ledger)))
-                .collect(),
+            exporters: exporters.map(Observed::new).collect(),
         }
     }
 
@@ -240,6 +196,7 @@ fn build_exporter(
     };
     driver.open().map_err(|reason| refused("driver", &config.driver, reason))?;
     let ledger = Arc::new(ExporterLedger::default());
+    let meter = Arc::new(ExporterMeter::default());
     let when_full = match config.queue_full {
         FullSetting::Block => QueueFull::Block,
         FullSetting::DropNewest => QueueFull::DropNewest,
@@ -263,10 +220,11 @@ fn build_exporter(
         limits,
         queue: Arc::clone(&queue),
         ledger: Arc::clone(&ledger),
+        meter: Arc::clone(&meter),
         trouble: Arc::new(RateLimit::new(TROUBLE_INTERVAL)),
     };
     let pauses = Pauses { min: config.retry_min_pause, max: config.retry_max_pause };
-    Ok((Exporter { name: name.clone(), queue, ledger, source: driver, pauses }, stage))
+    Ok((Exporter { name: name.clone(), queue, ledger, meter, source: driver, pauses }, stage))
 }
 
 /// Who is calling, for peers that ask.

@@ -41,6 +41,8 @@ pub struct Lane {
     flattener: Flattener,
     hostname: Arc<[u8]>,
     now: Timestamp,
+    /// The moment of `now` on the clock that only goes forward.
+    read_at: Instant,
     /// When the open batches were last closed.
     flushed_at: Instant,
     /// The stages, by their places, that an event since the last tick met full and
@@ -66,6 +68,7 @@ impl Lane {
             flattener: Flattener::default(),
             hostname: Arc::clone(&plan.hostname),
             now: Timestamp::now(),
+            read_at: Instant::now(),
             flushed_at: Instant::now(),
             blocked_by: Vec::new(),
         })
@@ -74,7 +77,8 @@ impl Lane {
     /// Looks at the clock; called once for every read. The events decoded from
     /// it are exported "now".
     pub fn tick(&mut self) {
-        if self.flushed_at.elapsed() >= OPEN_MAX {
+        self.read_at = Instant::now();
+        if self.read_at.duration_since(self.flushed_at) >= OPEN_MAX {
             // What does not fit now is tried again at the next tick or flush.
             self.flush();
         }
@@ -85,12 +89,15 @@ impl Lane {
     /// Routes an event: counts it, formats it for every exporter that wants it.
     #[inline]
     pub fn event(&mut self, event: &Event<'_>) {
-        let Lane { router, counter, stages, flattener, hostname, now, blocked_by, .. } = self;
+        let Lane { router, counter, stages, flattener, hostname, now, read_at, blocked_by, .. } =
+            self;
         router.route(event, |metric, route| {
             counter.count(metric, event);
             let Some(exporter) = route.exporter else { return };
             let stage = &mut stages[exporter];
-            flattener.with_raw(event, &route.export, hostname, *now, |raw| stage.format(raw));
+            flattener.with_raw(event, &route.export, hostname, *now, |raw| {
+                stage.format(raw, *read_at);
+            });
             if stage.is_full() && !stage.close_batch() {
                 blocked_by.push(exporter);
             }

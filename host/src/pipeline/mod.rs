@@ -2,8 +2,10 @@
 
 mod build;
 mod lane;
+mod observer;
 mod run;
 
-pub use build::{BuildError, Figures, Observer, Pipeline};
+pub use build::{BuildError, Pipeline};
 pub use lane::{Lane, LanePlan};
+pub use observer::{ExporterStatus, Figures, Observer, QueueFigures};
 pub use run::{Ended, Signal, run};

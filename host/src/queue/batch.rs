@@ -1,10 +1,14 @@
 //! Payloads collected for one call of a driver.
 
+use std::time::{Duration, Instant};
+
 /// Some payloads, one behind the other.
 #[derive(Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,
     ends: Vec<u32>,
+    /// When what its first payload was made from was read.
+    begun: Option<Instant>,
 }
 
 impl Batch {
@@ -32,6 +36,16 @@ impl Batch {
     pub fn payload(&self, index: usize) -> &[u8] {
         let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
         &self.bytes[start..self.ends[index] as usize]
+    }
+
+    /// Says when what the first payload was made from was read.
+    pub fn begin(&mut self, read_at: Instant) {
+        self.begun = Some(read_at);
+    }
+
+    /// The time from when what the first payload was made from was read until `now`.
+    pub fn age(&self, now: Instant) -> Duration {
+        self.begun.map_or(Duration::ZERO, |begun| now.saturating_duration_since(begun))
     }
 
     /// The first `count` payloads: their bytes, and where each ends.
@@ -66,7 +80,7 @@ impl Batch {
 
     /// Keeps only the payloads for which `keep` says so, by their places.
     pub fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
-        let mut kept = Batch::default();
+        let mut kept = Batch { begun: self.begun, ..Batch::default() };
         for index in (0..self.len()).filter(|&index| keep(index)) {
             kept.bytes.extend_from_slice(self.payload(index));
             kept.ends.push(kept.bytes.len() as u32);
@@ -83,7 +97,8 @@ impl Batch {
         if held <= 4096 || held / 2 <= used {
             return (self, None);
         }
-        let fitted = Batch { bytes: self.bytes.clone(), ends: self.ends.clone() };
+        let (bytes, ends) = (self.bytes.clone(), self.ends.clone());
+        let fitted = Batch { bytes, ends, begun: self.begun };
         self.clear();
         (fitted, Some(self))
     }
@@ -92,12 +107,13 @@ impl Batch {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
+        self.begun = None;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Batch;
+    use super::{Batch, Duration, Instant};
 
     #[test]
     fn payloads_are_appended_whole_or_not_at_all() {
@@ -123,7 +139,9 @@ mod tests {
 
     #[test]
     fn a_small_batch_in_a_large_buffer_is_copied_out_of_it() {
-        let mut batch = Batch { bytes: Vec::with_capacity(65_536), ends: Vec::new() };
+        let mut batch = Batch { bytes: Vec::with_capacity(65_536), ..Batch::default() };
+        let now = Instant::now();
+        batch.begin(now);
         batch
             .append::<()>(|bytes| {
                 bytes.extend_from_slice(b"x");
@@ -133,6 +151,7 @@ mod tests {
         let (fitted, rest) = batch.fitted();
         assert!(fitted.bytes.capacity() < 100);
         assert_eq!(fitted.payload(0), b"x");
+        assert_eq!(fitted.age(now + Duration::from_secs(1)), Duration::from_secs(1));
         let rest = rest.unwrap();
         assert!(rest.is_empty() && rest.bytes.capacity() == 65_536);
     }

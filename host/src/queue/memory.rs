@@ -227,6 +227,11 @@ impl Queue {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// The most bytes that may wait.
+    pub fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
     /// The batches that are waiting.
     pub fn len(&self) -> usize {
         self.receiver.len()

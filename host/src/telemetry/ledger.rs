@@ -23,6 +23,7 @@ pub struct InputLedger {
     received: AtomicU64,
     events: AtomicU64,
     connections: AtomicU64,
+    open: AtomicU64,
     rejected: Mutex<BTreeMap<&'static str, u64>>,
 }
 
@@ -48,6 +49,8 @@ pub struct InputFigures {
     pub events: u64,
     /// Connections (or files) so far.
     pub connections: u64,
+    /// Those of them that are open.
+    pub open: u64,
     /// Lines that were not understood, by reason.
     pub rejected: BTreeMap<&'static str, u64>,
 }
@@ -67,6 +70,12 @@ impl InputLedger {
     /// Counts a connection or a file.
     pub fn connected(&self) {
         self.connections.fetch_add(1, Ordering::Relaxed);
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts the end of a connection or a file.
+    pub fn disconnected(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Adds what a session counted, and empties its counts.
@@ -89,6 +98,7 @@ impl InputLedger {
             decoded: received - rejected.values().sum::<u64>(),
             events: self.events.load(Ordering::Relaxed),
             connections: self.connections.load(Ordering::Relaxed),
+            open: self.open.load(Ordering::Relaxed),
             rejected: rejected.clone(),
         }
     }

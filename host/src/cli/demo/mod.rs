@@ -21,7 +21,7 @@ use super::{
 use crate::{
     config::{Surroundings, counted},
     exit_code::Exit,
-    pipeline::{self, Ended, Figures, Observer, Pipeline, Signal},
+    pipeline::{self, Ended, ExporterStatus, Figures, Observer, Pipeline, Signal},
     telemetry::log as host_log,
 };
 use listener::WebListener;
@@ -136,7 +136,7 @@ fn show_until(done: &Receiver<()>, observer: &Observer, directory: &Path, web: &
         let figures = observer.figures();
         let input = figures.inputs.first().map(|(_, input)| input.clone()).unwrap_or_default();
         let delivered =
-            |at: usize| figures.exporters.get(at).map_or(0, |(_, exporter)| exporter.delivered);
+            |at: usize| figures.exporters.get(at).map_or(0, |exporter| exporter.counts.delivered);
         outln!(
             "{:>5.1}s {:>9} {:>9} {:>9} {:>11} {:>11} {:>11}",
             start.elapsed().as_secs_f64(),
@@ -211,7 +211,7 @@ fn summary(figures: &Figures, directory: &Path, web: &WebListener) {
     for (name, matched) in &figures.metrics {
         outln!("  metric {name}: matched {matched}");
     }
-    for (name, exporter) in &figures.exporters {
+    for ExporterStatus { name, counts: exporter, .. } in &figures.exporters {
         outln!(
             "  exporter {name}: matched {} = delivered {} + dropped {} + queued {}",
             exporter.matched,
