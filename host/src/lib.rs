@@ -23,6 +23,8 @@ pub mod driver;
 // What makes the rooms into a host.
 pub mod config;
 pub mod plugin;
+pub mod control;
+pub mod web;
 pub mod pipeline;
 pub mod cli;
 pub mod exit_code;

@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, thread};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
     iterator::Signals,
@@ -12,7 +11,7 @@ use super::load::{Purpose, load};
 use crate::{
     config::{counted, settings::LogLevel},
     exit_code::Exit,
-    pipeline::{self, Ended, ExporterStatus, Figures, Signal},
+    pipeline::{self, Ended, ExporterStatus, Figures, Orders, Signal},
     telemetry::log as host_log,
 };
 
@@ -20,13 +19,11 @@ use crate::{
 pub(super) fn run(paths: &[PathBuf]) -> Exit {
     host_log::start(log::LevelFilter::Info);
     // First of all: a signal that came while plugins are loaded would end the process.
-    let signals = match signals() {
-        Ok(signals) => signals,
-        Err(error) => {
-            log::error!("signals can't be received: {error}");
-            return Exit::System;
-        }
-    };
+    let orders = Orders::default();
+    if let Err(error) = obey_signals(orders.clone()) {
+        log::error!("signals can't be received: {error}");
+        return Exit::System;
+    }
     abort_on_panic();
     raise_descriptor_limit();
     let loaded = load(paths, Purpose::Run);
@@ -40,9 +37,9 @@ pub(super) fn run(paths: &[PathBuf]) -> Exit {
         LogLevel::Debug => log::LevelFilter::Debug,
     });
     let observer = pipeline.observer();
-    let ended = pipeline::run(pipeline, &signals, |addresses| {
+    let ended = pipeline::run(pipeline, &orders, |addresses| {
         log::info!("fantail {} is ready", env!("CARGO_PKG_VERSION"));
-        addresses.iter().for_each(|address| log::info!("input {address}"));
+        addresses.iter().for_each(|address| log::info!("{address}"));
     });
     match ended {
         Ok(Ended::Clean) => {
@@ -87,26 +84,19 @@ fn raise_descriptor_limit() {
     }
 }
 
-/// Turns the process's signals into messages.
-fn signals() -> std::io::Result<Receiver<Signal>> {
+/// Turns the process's signals into orders.
+fn obey_signals(orders: Orders) -> std::io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGUSR1, SIGHUP])?;
-    let (sender, receiver): (Sender<Signal>, _) = unbounded();
     thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
-            let message = match signal {
-                SIGUSR1 => Signal::Reopen,
-                SIGHUP => {
-                    log::warn!("SIGHUP: this version can't reload; restart it instead");
-                    continue;
-                }
-                _ => Signal::Stop,
-            };
-            if sender.send(message).is_err() {
-                return;
+            match signal {
+                SIGUSR1 => orders.tell(Signal::Reopen),
+                SIGHUP => log::warn!("SIGHUP: this version can't reload; restart it instead"),
+                _ => orders.tell(Signal::Stop),
             }
         }
     })?;
-    Ok(receiver)
+    Ok(())
 }
 
 /// Writes the ledger to the log, once, at the end.

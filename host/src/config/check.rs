@@ -4,7 +4,9 @@
 use std::collections::{HashMap, HashSet};
 
 use super::diagnostic::{Diagnostic, Severity};
-use super::settings::{Config, ExporterConfig, InputConfig, InputDriver, MetricConfig};
+use super::settings::{
+    Config, ExporterConfig, InputConfig, InputDriver, ListenerConfig, ListenerDriver, MetricConfig,
+};
 use super::source::Place;
 use super::tree::Tree;
 use super::value;
@@ -22,7 +24,7 @@ pub(super) fn check(config: &Config, tree: &Tree, inputs_required: bool) -> Vec<
         .map(|name| name.as_str())
         .collect();
     exporters(&config.metrics, &config.exporters, &written, &mut problems);
-    inputs(&config.inputs, &mut problems);
+    sources(&config.inputs, &config.listeners, &mut problems);
     if config.inputs.is_empty() && blocks("input").next().is_none() {
         let severity = if inputs_required { Severity::Error } else { Severity::Warning };
         problems.push(
@@ -70,14 +72,15 @@ fn exporters(
     }
 }
 
-fn inputs(inputs: &[InputConfig], problems: &mut Vec<Diagnostic>) {
+/// No two inputs or listeners may have the same name or listen in the same place.
+fn sources(inputs: &[InputConfig], listeners: &[ListenerConfig], problems: &mut Vec<Diagnostic>) {
     let mut names: HashMap<&str, Place> = HashMap::new();
     let mut sources: HashMap<String, Place> = HashMap::new();
     let mut once = |what: String, place: Place, sources: &mut HashMap<String, Place>| match sources
         .get(&what)
     {
         Some(&first) => problems.push(
-            Diagnostic::error(place, format!("two inputs have {what}"))
+            Diagnostic::error(place, format!("{what} is used twice"))
                 .related(first, "the first one"),
         ),
         None => {
@@ -103,11 +106,33 @@ fn inputs(inputs: &[InputConfig], problems: &mut Vec<Diagnostic>) {
             }
         }
     }
+    for listener in listeners {
+        match &listener.driver {
+            ListenerDriver::StatsReader { socket } => {
+                let what = format!("the path `{}`", socket.path.value.display());
+                once(what, socket.path.place, &mut sources);
+            }
+            ListenerDriver::Http { addresses, .. } => {
+                for address in addresses {
+                    let what = format!("the address `{}`", address.value);
+                    once(what, address.place, &mut sources);
+                }
+            }
+        }
+    }
     for input in inputs {
         if let Some(first) = names.insert(&input.name.value, input.name.place) {
             let message = format!("two inputs are called `{}`", input.name.value);
             problems
                 .push(Diagnostic::error(input.name.place, message).related(first, "the first one"));
+        }
+    }
+    let mut names: HashMap<&str, Place> = HashMap::new();
+    for listener in listeners {
+        if let Some(first) = names.insert(&listener.name.value, listener.name.place) {
+            let message = format!("two listeners are called `{}`", listener.name.value);
+            let problem = Diagnostic::error(listener.name.place, message);
+            problems.push(problem.related(first, "the first one"));
         }
     }
 }

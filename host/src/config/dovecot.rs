@@ -13,8 +13,8 @@
 //!   groups that bring nothing of ours.
 //! * Otherwise it is an error.
 //!
-//! Inside our own blocks nothing is ignored. The writer's listeners of `service
-//! stats` become inputs.
+//! Inside our own blocks nothing is ignored. Of `service stats`, the listeners for
+//! writers become inputs, those for readers and for HTTP become listeners.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,9 @@ use std::path::{Path, PathBuf};
 use super::diagnostic::{Diagnostic, Severity, counted};
 use super::exporters;
 use super::reader::{Reader, Section};
-use super::settings::{Assumed, InputConfig, InputDriver, Socket};
+use super::settings::{
+    Assumed, InputConfig, InputDriver, ListenerConfig, ListenerDriver, OpenMetricsCompat, Socket,
+};
 use super::source::{Placed, Sources};
 use super::table::BlockKind;
 use super::text::Text;
@@ -59,11 +61,16 @@ const DOVECOT_BLOCKS: &[&str] =
     &["service", "protocol", "passdb", "userdb", "namespace", "ssl_client", "ssl_server"];
 
 /// Blocks that are ours.
-const OUR_BLOCKS: &[&str] = &["input", "event_exporter", "metric", "plugin"];
+const OUR_BLOCKS: &[&str] = &["input", "listener", "event_exporter", "metric", "plugin"];
 
 /// Blocks whose settings may stand at the top level, under their long names.
-const LONG: &[BlockKind] =
-    &[BlockKind::Exporter, BlockKind::Input, BlockKind::Method, BlockKind::Metric];
+const LONG: &[BlockKind] = &[
+    BlockKind::Exporter,
+    BlockKind::Input,
+    BlockKind::Listener,
+    BlockKind::Method,
+    BlockKind::Metric,
+];
 
 /// Whether a name is a setting of a plugin: of one that may stand at the top
 /// level in its short form (`false`), or of any (`true`).
@@ -182,24 +189,37 @@ fn unknown(
     Some(problem.help("settings of other programs belong in other files"))
 }
 
-/// Reads the listeners of `service stats`: those for writers become inputs.
-pub(super) fn listeners(reader: &mut Reader<'_>, service: BlockId) -> Vec<(usize, InputConfig)> {
-    let mut inputs = Vec::new();
+/// Reads the listeners of `service stats`: those for writers become inputs, those for
+/// readers and for HTTP listeners.
+pub(super) fn listeners(
+    reader: &mut Reader<'_>,
+    service: BlockId,
+    inputs: &mut Vec<(usize, InputConfig)>,
+    listeners: &mut Vec<ListenerConfig>,
+) {
     let tree = reader.tree;
     for (id, block) in tree.children(service) {
         match block.kind.as_str() {
-            "unix_listener" => {
-                inputs.extend(listener(reader, id).map(|input| (block.order, input)));
-            }
-            "inet_listener" | "fifo_listener" => left_out(reader, block),
+            "unix_listener" => match unix_listener(reader, id) {
+                Some(Unix::Input(input)) => inputs.push((block.order, *input)),
+                Some(Unix::Listener(listener)) => listeners.push(*listener),
+                None => {}
+            },
+            "inet_listener" => listeners.extend(inet_listener(reader, id)),
+            "fifo_listener" => left_out(reader, block),
             _ => {}
         }
     }
-    inputs
 }
 
-fn listener(reader: &mut Reader<'_>, id: BlockId) -> Option<InputConfig> {
-    let section = Section { id, kind: BlockKind::Listener };
+/// What a `unix_listener` is for us.
+enum Unix {
+    Input(Box<InputConfig>),
+    Listener(Box<ListenerConfig>),
+}
+
+fn unix_listener(reader: &mut Reader<'_>, id: BlockId) -> Option<Unix> {
+    let section = Section { id, kind: BlockKind::UnixListener };
     let block = reader.block(section);
     let name = reader.name(section);
     let path = reader.path(section, "path");
@@ -207,56 +227,98 @@ fn listener(reader: &mut Reader<'_>, id: BlockId) -> Option<InputConfig> {
     let is_called =
         |file: &str| [Path::new(&name.value), &path.value].iter().any(|p| p.ends_with(file));
     let kind = reader.text(section, "type").map(|kind| kind.value);
-    let is_writer = match kind.as_deref() {
-        Some(kind) => kind == "writer",
-        None => is_called("stats-writer"),
+    let is = |wanted: &str, file: &str| match kind.as_deref() {
+        Some(kind) => kind == wanted,
+        None => is_called(file),
     };
+    let (is_writer, is_reader) = (is("writer", "stats-writer"), is("reader", "stats-reader"));
     // Users write `mode = 0` to be rid of a listener.
     let written = reader.is_written(section, "mode");
     let mode = reader.mode(section, "mode");
     if mode == 0 {
         return None;
     }
-    if !is_writer {
+    if !is_writer && !is_reader {
         left_out(reader, block);
         return None;
     }
     let top = Section { id: Tree::TOP, kind: BlockKind::Top };
     let base = reader.path(top, "base_dir")?;
-    // What Dovecot itself sets for its two listeners.
-    let login = is_called("login/stats-writer");
+    // What Dovecot itself sets for its three listeners.
+    let login = is_writer && is_called("login/stats-writer");
     let default = |reader: &Reader<'_>, name: &str| Placed {
         value: reader.variables.dovecot(name),
         place: block.place(),
     };
-    let mut user = reader.text(section, "user");
-    let mut group = reader.text(section, "group");
-    let mut assumed = Assumed::Nothing;
-    if login && user.is_none() {
-        user = Some(default(reader, "default_login_user"));
-        assumed = Assumed::User;
-    } else if !login && group.is_none() {
-        group = Some(default(reader, "default_internal_group"));
-        assumed = Assumed::Group;
+    let mut socket = Socket {
+        path: Placed::new(base.value.join(path.value), path.place),
+        mode: if (login || is_reader) && !written { 0o600 } else { mode },
+        user: reader.text(section, "user"),
+        group: reader.text(section, "group"),
+        assumed: Assumed::Nothing,
+    };
+    if is_reader {
+        let driver = ListenerDriver::StatsReader { socket };
+        return Some(Unix::Listener(Box::new(ListenerConfig { name, driver })));
+    }
+    if login && socket.user.is_none() {
+        socket.user = Some(default(reader, "default_login_user"));
+        socket.assumed = Assumed::User;
+    } else if !login && socket.group.is_none() {
+        socket.group = Some(default(reader, "default_internal_group"));
+        socket.assumed = Assumed::Group;
     }
     let input = Section { id, kind: BlockKind::Input };
-    Some(InputConfig {
-        name,
-        driver: InputDriver::StatsWriter {
-            socket: Socket {
-                path: Placed::new(base.value.join(path.value), path.place),
-                mode: if login && !written { 0o600 } else { mode },
-                user,
-                group,
-                assumed,
-            },
-            open_events_max: reader.count(input, "open_events_max"),
-        },
-        line_limit: reader.size(input, "line_limit"),
-    })
+    let open_events_max = reader.count(input, "open_events_max");
+    let line_limit = reader.size(input, "line_limit");
+    let driver = InputDriver::StatsWriter { socket, open_events_max };
+    Some(Unix::Input(Box::new(InputConfig { name, driver, line_limit })))
+}
+
+/// Dovecot's way to offer OpenMetrics: an `inet_listener` of the type `http`.
+fn inet_listener(reader: &mut Reader<'_>, id: BlockId) -> Option<ListenerConfig> {
+    let section = Section { id, kind: BlockKind::InetListener };
+    let block = reader.block(section);
+    let named = block.name.as_ref().map_or("", Text::as_str).to_owned();
+    let kind = reader.text(section, "type").map(|kind| kind.value);
+    // Without a type, what stands behind the last `-` of the name is it.
+    let kind = kind.as_deref().or_else(|| named.rsplit('-').next());
+    if kind != Some("http") {
+        left_out(reader, block);
+        return None;
+    }
+    let port = reader.number(section, "port")?;
+    if port.value == 0 {
+        return None;
+    }
+    if let Some(ssl) = reader.text(section, "ssl").filter(|ssl| ssl.value != "no") {
+        let message = format!("{} is left out: there is no TLS here", block.title());
+        reader.diagnostics.push(Diagnostic::warning(ssl.place, message));
+        return None;
+    }
+    let mut hosts = reader.list(section, "listen");
+    if hosts.is_empty() {
+        let all = reader.variables.dovecot("listen");
+        hosts = super::reader::split(&Text::standing_for(&all, port.place));
+    }
+    // `*` is every address here, those of IPv6 as well.
+    if hosts.iter().any(|host| host.value == "*") {
+        hosts.retain(|host| host.value != "::");
+    }
+    let address = |host: Placed<String>| {
+        let (host, place) = (host.value, host.place);
+        let ipv6 = host.contains(':') && !host.starts_with('[');
+        let host = if ipv6 { format!("[{host}]") } else { host };
+        Placed::new(format!("{host}:{}", port.value), place)
+    };
+    let name = Placed::new(named, block.place());
+    let addresses = hosts.into_iter().map(address).collect();
+    let driver = ListenerDriver::Http { addresses, compat: OpenMetricsCompat::Off };
+    Some(ListenerConfig { name, driver })
 }
 
 fn left_out(reader: &mut Reader<'_>, block: &Block) {
-    let message = format!("{} is no input and is left out", block.title());
+    let message =
+        format!("{} is neither an input nor a listener here and is left out", block.title());
     reader.diagnostics.push(Diagnostic::new(Severity::Note, Some(block.place()), message));
 }

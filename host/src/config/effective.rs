@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use super::group_by::{GroupBy, Method};
 use super::schema::{Property, Schemas, Settings, properties};
 use super::settings::{
-    Config, ExporterConfig, Include, InputConfig, InputDriver, InputFormat, LogLevel, MetricConfig,
-    QueueFull, QueueKind, Socket,
+    Config, ExporterConfig, Include, InputConfig, InputDriver, InputFormat, ListenerConfig,
+    ListenerDriver, LogLevel, MetricConfig, OpenMetricsCompat, QueueFull, QueueKind, Socket,
 };
 use super::source::Placed;
 use super::table::{BlockKind, INCLUDES};
@@ -40,6 +40,11 @@ pub fn effective(config: &Config, schemas: &dyn Schemas) -> String {
     for config in &config.inputs {
         open(&mut text, "", "input", &config.name.value);
         settings(&mut text, "  ", BlockKind::Input, |name| input(config, name));
+        text.push_str("}\n");
+    }
+    for config in &config.listeners {
+        open(&mut text, "", "listener", &config.name.value);
+        settings(&mut text, "  ", BlockKind::Listener, |name| listener(config, name));
         text.push_str("}\n");
     }
     for config in &config.exporters {
@@ -167,6 +172,23 @@ fn input(config: &InputConfig, name: &str) -> Shown {
             })
         }),
         _ => socket_of.map_or(Shown::Absent, |config| socket(config, name)),
+    }
+}
+
+fn listener(config: &ListenerConfig, name: &str) -> Shown {
+    match (name, &config.driver) {
+        ("driver", ListenerDriver::StatsReader { .. }) => some("stats-reader"),
+        ("driver", ListenerDriver::Http { .. }) => some("http"),
+        ("listen", ListenerDriver::Http { addresses, .. }) => {
+            let addresses: Vec<_> = addresses.iter().map(|one| one.value.as_str()).collect();
+            some(print_words(&addresses))
+        }
+        ("openmetrics_compat", ListenerDriver::Http { compat, .. }) => some(match compat {
+            OpenMetricsCompat::Off => "off",
+            OpenMetricsCompat::Dovecot => "dovecot",
+        }),
+        (_, ListenerDriver::StatsReader { socket: config }) => socket(config, name),
+        (_, ListenerDriver::Http { .. }) => Shown::Absent,
     }
 }
 

@@ -56,7 +56,8 @@ fn paths(reader: &mut Reader<'_>, section: Section) -> Option<Vec<Placed<String>
     Some(paths)
 }
 
-fn socket(reader: &mut Reader<'_>, section: Section) -> Option<Socket> {
+/// The socket of an input or a listener.
+pub(super) fn socket(reader: &mut Reader<'_>, section: Section) -> Option<Socket> {
     let mut paths = paths(reader, section)?.into_iter();
     let path = paths.next()?;
     if let Some(second) = paths.next() {
@@ -76,6 +77,11 @@ fn address(reader: &mut Reader<'_>, section: Section) -> Option<Placed<String>> 
         reader.missing(section, "address");
         return None;
     };
+    checked(reader, address)
+}
+
+/// The address, if it is a host and a port.
+pub(super) fn checked(reader: &mut Reader<'_>, address: Placed<String>) -> Option<Placed<String>> {
     let port = address.value.rsplit_once(':').filter(|(host, _)| {
         // Colons within the host need the brackets of an IPv6 address.
         !host.is_empty() && (!host.contains(':') || host.starts_with('[') && host.ends_with(']'))

@@ -33,6 +33,7 @@ mod groups;
 mod include;
 mod inputs;
 mod lexer;
+mod listeners;
 mod metrics;
 mod parser;
 mod reader;
@@ -51,7 +52,9 @@ pub use files::{Disk, Files};
 pub use filter_check::{FilterCheck, FilterProblem, check_filter};
 pub use group_by::GroupBy;
 pub use schema::Schemas;
-pub use settings::{Config, ExporterConfig, InputConfig, MetricConfig, PluginPin, Plugins};
+pub use settings::{
+    Config, ExporterConfig, InputConfig, ListenerConfig, MetricConfig, PluginPin, Plugins,
+};
 pub use source::{Place, Placed, Sources};
 pub use tree::Tree;
 pub use variables::Environment;
@@ -175,6 +178,7 @@ impl Parsed<'_> {
             is_of_plugin(checks.schemas, name, any)
         });
         let (mut inputs, mut exporters, mut metrics) = (Vec::new(), Vec::new(), Vec::new());
+        let mut listeners = Vec::new();
         for (id, block) in reader.tree.children(Tree::TOP) {
             let before = reader.diagnostics.len();
             let mut found = vec![block.place()];
@@ -184,10 +188,12 @@ impl Parsed<'_> {
                 }
                 "event_exporter" => exporters.extend(exporters::read(reader, id, checks.schemas)),
                 "metric" => metrics.push(metrics::read(reader, id, checks.filter)),
+                "listener" => listeners.extend(listeners::read(reader, id)),
                 "service" if block.name.as_ref().is_some_and(|name| name.as_str() == "stats") => {
-                    let listeners = dovecot::listeners(reader, id);
-                    found.extend(listeners.iter().map(|(_, input)| input.name.place));
-                    inputs.extend(listeners);
+                    let (old_inputs, old_listeners) = (inputs.len(), listeners.len());
+                    dovecot::listeners(reader, id, &mut inputs, &mut listeners);
+                    found.extend(inputs[old_inputs..].iter().map(|(_, input)| input.name.place));
+                    found.extend(listeners[old_listeners..].iter().map(|one| one.name.place));
                 }
                 _ => {}
             }
@@ -211,6 +217,7 @@ impl Parsed<'_> {
                 _ => LogLevel::Debug,
             },
             inputs: inputs.into_iter().map(|(_, input)| input).collect(),
+            listeners,
             exporters,
             metrics,
         };
@@ -223,9 +230,10 @@ impl Parsed<'_> {
 struct Sound(HashSet<Place>);
 
 impl Sound {
-    /// The inputs and exporters of `config` that are among these blocks.
+    /// The inputs, listeners and exporters of `config` that are among these blocks.
     fn of(&self, mut config: Config) -> Config {
         config.inputs.retain(|input| self.0.contains(&input.name.place));
+        config.listeners.retain(|listener| self.0.contains(&listener.name.place));
         config.exporters.retain(|exporter| self.0.contains(&exporter.name.place));
         config.metrics.clear();
         config

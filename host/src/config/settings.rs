@@ -24,6 +24,8 @@ pub struct Config {
     pub log_level: LogLevel,
     /// Where events come from, in order of first appearance.
     pub inputs: Vec<InputConfig>,
+    /// Where a running host can be read, in order of first appearance.
+    pub listeners: Vec<ListenerConfig>,
     /// Where events go, in order of first appearance.
     pub exporters: Vec<ExporterConfig>,
     /// Which events matter, in order of first appearance.
@@ -110,6 +112,42 @@ pub enum InputDriver {
         /// How many events a stats-writer recording may keep open.
         open_events_max: usize,
     },
+}
+
+/// `listener NAME { }`, or a listener of Dovecot's `service stats { }` that is for
+/// readers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// Its name.
+    pub name: Placed<String>,
+    /// What it offers.
+    pub driver: ListenerDriver,
+}
+
+/// What a listener offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenerDriver {
+    /// Dovecot's stats-reader protocol on a UNIX socket.
+    StatsReader {
+        /// The socket.
+        socket: Socket,
+    },
+    /// Pages over HTTP.
+    Http {
+        /// Hosts and ports, at least one, as written: `127.0.0.1:9900`, `*:9900`.
+        addresses: Vec<Placed<String>>,
+        /// How metrics are shown.
+        compat: OpenMetricsCompat,
+    },
+}
+
+/// How metrics are shown on the page for Prometheus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMetricsCompat {
+    /// As valid OpenMetrics.
+    Off,
+    /// As Dovecot shows them.
+    Dovecot,
 }
 
 /// A UNIX socket to listen on.

@@ -4,7 +4,9 @@
 //! and the test of conf.d all come from here. Plugins bring tables of their
 //! own, as JSON Schemas: see [`super::schema`].
 
-use BlockKind::{Exporter, GroupBy, Input, Listener, Method, Metric, Plugin, Top};
+use BlockKind::{
+    Exporter, GroupBy, InetListener, Input, Listener, Method, Metric, Plugin, Top, UnixListener,
+};
 use Kind::{Choice, Duration, List, Mode, Number, Size, Text};
 
 /// The kinds of blocks that have settings of ours.
@@ -24,8 +26,12 @@ pub enum BlockKind {
     Method,
     /// `plugin NAME { }`
     Plugin,
-    /// `unix_listener NAME { }` in Dovecot's `service stats { }`.
+    /// `listener NAME { }`
     Listener,
+    /// `unix_listener NAME { }` in Dovecot's `service stats { }`.
+    UnixListener,
+    /// `inet_listener NAME { }` there.
+    InetListener,
 }
 
 /// What a setting's value is.
@@ -73,6 +79,9 @@ pub const INCLUDES: &[&str] = &["name", "hostname", "timestamps", "categories", 
 /// The drivers of inputs.
 pub const INPUT_DRIVERS: &[&str] = &["stats-writer", "unix", "tcp", "stdin", "file"];
 
+/// The drivers of listeners.
+pub const LISTENER_DRIVERS: &[&str] = &["stats-reader", "http"];
+
 const UNIX: &[&str] = &["stats-writer", "unix"];
 const LINES: &[&str] = &["unix", "tcp", "stdin", "file"];
 
@@ -116,6 +125,14 @@ pub const SETTINGS: &[Setting] = &[
     setting(Input, "line_limit", Size(1 << 10, 16 << 20), "128 KiB", "Longer lines are skipped and counted."),
     only(setting(Input, "open_events_max", Number(1, 100_000_000), "10000", "How many events one connection may keep open for later ones to refer to."), &["stats-writer", "file"]),
 
+    setting(Listener, "driver", Choice(LISTENER_DRIVERS), "", "What is offered to those who read the running host: `stats-reader` is the protocol of `doveadm stats` and `fantail stats`, `http` serves `/metrics`, `/healthz` and `/readyz`. Required."),
+    only(setting(Listener, "path", Text, "", "The socket's path. Required."), &["stats-reader"]),
+    only(setting(Listener, "mode", Mode, "0600", "The socket's file mode, in octal. Whoever may connect may also reset statistics."), &["stats-reader"]),
+    only(setting(Listener, "user", Text, "", "The socket's owner. Without it, the user that the program runs as."), &["stats-reader"]),
+    only(setting(Listener, "group", Text, "", "The socket's group. Without it, the group that the program runs as."), &["stats-reader"]),
+    only(alias(setting(Listener, "listen", List, "", "The hosts and ports to listen on: `127.0.0.1:9900`, `[::1]:9900`, `*:9900`. Required."), &["address"]), &["http"]),
+    only(setting(Listener, "openmetrics_compat", Choice(&["off", "dovecot"]), "off", "How metrics are shown: valid OpenMetrics, or as Dovecot shows them."), &["http"]),
+
     alias(setting(Exporter, "driver", Text, "log", "The driver plugin: where events go."), &["transport"]),
     setting(Exporter, "format", Text, "", "The format plugin: how events are written. Required."),
     setting(Exporter, "queue", Choice(&["memory"]), "memory", "Where batches wait for the driver."),
@@ -142,18 +159,24 @@ pub const SETTINGS: &[Setting] = &[
     only(alias(setting(Method, "max", Number(0, i64::MAX), "", "The last bucket begins behind this. Required."), &["linear_max"]), &["linear"]),
     only(alias(setting(Method, "step", Number(0, i64::MAX), "", "The width of a bucket. Required."), &["linear_step"]), &["linear"]),
 
-    setting(Listener, "path", Text, "", "The socket's path, relative to base_dir. Without it, the listener's name."),
-    setting(Listener, "type", Text, "", "Dovecot 2.4: `writer` or `reader`. Without it, the name tells."),
-    setting(Listener, "mode", Mode, "0660", "The socket's file mode. 0 leaves the listener out."),
-    setting(Listener, "user", Text, "", "The socket's owner."),
-    setting(Listener, "group", Text, "", "The socket's group."),
+    setting(UnixListener, "path", Text, "", "The socket's path, relative to base_dir. Without it, the listener's name."),
+    setting(UnixListener, "type", Text, "", "Dovecot 2.4: `writer` or `reader`. Without it, the name tells."),
+    setting(UnixListener, "mode", Mode, "0660", "The socket's file mode. 0 leaves the listener out."),
+    setting(UnixListener, "user", Text, "", "The socket's owner."),
+    setting(UnixListener, "group", Text, "", "The socket's group."),
+
+    setting(InetListener, "type", Text, "", "Dovecot 2.4: `http`. Without it, the name tells."),
+    setting(InetListener, "port", Number(0, 65_535), "0", "The port. 0 leaves the listener out."),
+    alias(setting(InetListener, "listen", List, "", "The addresses. Without it, those of the setting `listen` of the top level, which are all by default."), &["address"]),
+    setting(InetListener, "ssl", Text, "no", "Must be `no`: there is no TLS here."),
 ];
 
 impl BlockKind {
     /// The long names' beginnings: `metric_filter` is a metric's `filter`.
     pub fn prefixes(self) -> &'static [&'static str] {
         match self {
-            Top | Listener | Plugin => &[],
+            Top | UnixListener | InetListener | Plugin => &[],
+            Listener => &["listener_"],
             Input => &["input_"],
             Exporter => &["event_exporter_"],
             Metric => &["metric_"],

@@ -35,6 +35,7 @@ const DOVECOT_DEFAULTS: &[(&str, &str)] = &[
     ("default_internal_group", "dovecot"),
     ("default_internal_user", "dovecot"),
     ("default_login_user", "dovenull"),
+    ("listen", "*, ::"),
 ];
 
 /// Looks up an environment variable.

@@ -88,6 +88,10 @@ impl Refusal {
         Refusal { status, reason }
     }
 
+    /// The request did not come to its end in time.
+    pub const TOO_LATE: Refusal =
+        Refusal::new(Status::RequestTimeout, "the request did not come to its end in time");
+
     /// What to say to the peer.
     pub fn answer(&self) -> Answer {
         Answer::line(self.status, self.reason)

@@ -8,11 +8,14 @@ use serde_json::Value;
 use super::{
     lane::{Lane, LanePlan},
     observer::{Observed, Observer},
+    readers::{ListenerPlan, Service},
 };
 use crate::{
     config::{
-        Config, ExporterConfig, InputConfig, MetricConfig, Place, Placed,
-        settings::{Include, InputDriver, InputFormat, QueueFull as FullSetting, Socket},
+        Config, ExporterConfig, InputConfig, ListenerConfig, MetricConfig, Place, Placed,
+        settings::{
+            Include, InputDriver, InputFormat, ListenerDriver, QueueFull as FullSetting, Socket,
+        },
     },
     decode::Protocol,
     driver::{DriverSource, Exporter, Pauses},
@@ -36,6 +39,8 @@ const TROUBLE_INTERVAL: Duration = Duration::from_secs(60);
 pub struct Pipeline {
     /// Inputs with their way in, in the order of the configuration.
     pub(super) inputs: Vec<(Arc<Input>, Entrance)>,
+    /// Where the running host can be read.
+    pub(super) listeners: Vec<ListenerPlan>,
     /// Exporters, in the order of the configuration.
     pub(super) exporters: Vec<Exporter>,
     /// What lanes are made from.
@@ -100,11 +105,21 @@ impl Pipeline {
                 Err(wrong) => errors.push(BuildError::new("input", &input.name.value, wrong)),
             }
         }
+        let mut listeners = Vec::new();
+        for listener in &config.listeners {
+            match build_listener(listener) {
+                Ok(built) => listeners.push(built),
+                Err(wrong) => {
+                    errors.push(BuildError::new("listener", &listener.name.value, wrong));
+                }
+            }
+        }
         let routes = build_routes(config).map_err(|error| vec![error]);
         match routes {
             Ok(_) if !errors.is_empty() => Err(errors),
             Ok(routes) => Ok(Pipeline {
                 inputs,
+                listeners,
                 exporters,
                 lane: LanePlan {
                     routes: Arc::new(routes),
@@ -248,10 +263,9 @@ fn build_input(config: &InputConfig) -> Result<(Arc<Input>, Entrance), Wrong> {
         InputDriver::Unix { socket, format } => {
             (lines(*format), Entrance::Listen(endpoint(socket)?))
         }
-        InputDriver::Tcp { address, format } => (
-            lines(*format),
-            Entrance::Listen(Endpoint::Tcp(address.value.replacen("*:", "[::]:", 1))),
-        ),
+        InputDriver::Tcp { address, format } => {
+            (lines(*format), Entrance::Listen(tcp(&address.value)))
+        }
         InputDriver::Stdin { format } => (lines(*format), Entrance::Read(Source::Stdin)),
         InputDriver::File { paths, format, open_events_max } => {
             open_limits.events_max = *open_events_max;
@@ -265,6 +279,21 @@ fn build_input(config: &InputConfig) -> Result<(Arc<Input>, Entrance), Wrong> {
     };
     let name = config.name.value.clone();
     Ok((Arc::new(Input::new(name, kind, size(config.line_limit), open_limits)), entrance))
+}
+
+/// `*` is every address, of both families.
+fn tcp(address: &str) -> Endpoint {
+    Endpoint::Tcp(address.replacen("*:", "[::]:", 1))
+}
+
+fn build_listener(config: &ListenerConfig) -> Result<ListenerPlan, Wrong> {
+    let (endpoints, service) = match &config.driver {
+        ListenerDriver::StatsReader { socket } => (vec![endpoint(socket)?], Service::Control),
+        ListenerDriver::Http { addresses, .. } => {
+            (addresses.iter().map(|address| tcp(&address.value)).collect(), Service::Web)
+        }
+    };
+    Ok(ListenerPlan { name: config.name.value.clone(), endpoints, service })
 }
 
 fn protocol(format: InputFormat) -> Option<Protocol> {

@@ -1,11 +1,16 @@
 //! The rooms wired together: input -> decode -> filter -> format -> queue -> driver.
 
 mod build;
+mod handle;
 mod lane;
 mod observer;
+mod order;
+mod readers;
 mod run;
 
 pub use build::{BuildError, Pipeline};
+pub use handle::{Handle, Stage};
 pub use lane::{Lane, LanePlan};
 pub use observer::{ExporterStatus, Figures, Observer, QueueFigures};
-pub use run::{Ended, Signal, run};
+pub use order::{Orders, Outcome, Pending, Signal};
+pub use run::{Ended, run};

@@ -16,7 +16,10 @@ use fantail_sdk::tab_escape;
 
 use super::{
     build::{Entrance, Pipeline},
+    handle::{Handle, Life, Stage},
     lane::Lane,
+    order::{Order, Orders, Signal},
+    readers::Readers,
 };
 use crate::{
     driver::{Control, ExporterThread},
@@ -35,15 +38,6 @@ const ABANDON_PATIENCE: Duration = Duration::from_millis(500);
 /// timeout(1) sends its signal to the process and to its group, a terminal to every
 /// process there, one of which may pass it on.
 const SAME_SIGNAL: Duration = Duration::from_secs(1);
-
-/// What a host can be told from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// Stop: deliver what was accepted, within `shutdown_timeout`.
-    Stop,
-    /// Open files and connections anew.
-    Reopen,
-}
 
 /// How a host's life ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,21 +86,29 @@ struct Running {
 }
 
 /// Runs the host until it is told to stop, or until all its inputs have ended.
-/// `ready` is called once every input is open.
+/// `ready` is called once every input is open, with what listens where.
 ///
 /// # Errors
 ///
-/// When an input can't be opened, or the system has no thread or descriptor left.
+/// When an input or a listener can't be opened, or the system has no thread or
+/// descriptor left.
 pub fn run(
-    pipeline: Pipeline,
-    signals: &Receiver<Signal>,
+    mut pipeline: Pipeline,
+    orders: &Orders,
     ready: impl FnOnce(&[String]),
 ) -> io::Result<Ended> {
     let shutdown_timeout = pipeline.shutdown_timeout;
-    let (mut running, addresses) = Running::start(pipeline)?;
+    let life = Life::starting();
+    let handle = Handle::new(pipeline.observer(), orders.clone(), life.clone());
+    // First here and last gone: whoever reads the host sees it start and stop.
+    let readers = Readers::start(std::mem::take(&mut pipeline.listeners), &handle)?;
+    let (mut running, mut addresses) = Running::start(pipeline)?;
+    addresses.extend_from_slice(readers.addresses());
+    life.enter(Stage::Ready);
     ready(&addresses);
-    let told = running.wait(signals).then(Instant::now);
-    Ok(running.stop(Patience { timeout: shutdown_timeout, told }, signals))
+    let told = running.wait(orders.receiver()).then(Instant::now);
+    life.enter(Stage::Stopping);
+    Ok(running.stop(Patience { timeout: shutdown_timeout, told }, orders.receiver()))
 }
 
 impl Running {
@@ -122,7 +124,7 @@ impl Running {
                     let socket = endpoint.open().map_err(|error| {
                         io::Error::new(error.kind(), format!("input {}: {error}", input.name))
                     })?;
-                    addresses.push(format!("{} on {}", input.name, socket.address()));
+                    addresses.push(format!("input {} on {}", input.name, socket.address()));
                     let greets = input.kind == InputKind::StatsWriter;
                     let greeting = if greets { Arc::clone(&greeting) } else { Arc::default() };
                     listeners.push(Listener { socket, input, greeting });
@@ -180,16 +182,20 @@ impl Running {
     }
 
     /// Waits until the host is told to stop (true), or all inputs have ended (false).
-    fn wait(&mut self, signals: &Receiver<Signal>) -> bool {
+    fn wait(&mut self, orders: &Receiver<Order>) -> bool {
         let mut left = self.readers.len();
         loop {
             if left == 0 && !self.endless {
                 return false;
             }
             select! {
-                recv(signals) -> signal => match signal {
-                    Ok(Signal::Reopen) => self.tell_exporters(Control::Reopen),
-                    Ok(Signal::Stop) | Err(_) => return true,
+                recv(orders) -> order => match order {
+                    Ok(order) if order.signal() == Signal::Reopen => self.reopen(order),
+                    Ok(order) => {
+                        order.done(Ok(()));
+                        return true;
+                    }
+                    Err(_) => return true,
                 },
                 recv(self.notices) -> notice => match notice {
                     Ok(notice) => {
@@ -206,12 +212,18 @@ impl Running {
         }
     }
 
+    /// Each exporter opens anew before it takes its next batch.
+    fn reopen(&self, order: Order) {
+        self.tell_exporters(Control::Reopen);
+        order.done(Ok(()));
+    }
+
     fn tell_exporters(&self, control: Control) {
         self.exporters.iter().for_each(|exporter| exporter.tell(control));
     }
 
     /// Stops everything, however long it takes until somebody tells the host to stop.
-    fn stop(mut self, mut patience: Patience, signals: &Receiver<Signal>) -> Ended {
+    fn stop(mut self, mut patience: Patience, orders: &Receiver<Order>) -> Ended {
         if let Some(listener) = self.listener.take() {
             listener.stop();
         }
@@ -235,9 +247,10 @@ impl Running {
             if finishing && self.exporters.iter().all(ExporterThread::is_finished) {
                 return self.ended();
             }
-            match signals.try_recv() {
-                Ok(Signal::Reopen) => self.tell_exporters(Control::Reopen),
-                Ok(Signal::Stop) => {
+            match orders.try_recv() {
+                Ok(order) if order.signal() == Signal::Reopen => self.reopen(order),
+                Ok(order) => {
+                    order.done(Ok(()));
                     self.tell_exporters(Control::Hurry);
                     if patience.told(Instant::now()) {
                         return self.abandon("stopped by a second signal");

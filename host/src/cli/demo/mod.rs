@@ -21,7 +21,7 @@ use super::{
 use crate::{
     config::{Surroundings, counted},
     exit_code::Exit,
-    pipeline::{self, Ended, ExporterStatus, Figures, Observer, Pipeline, Signal},
+    pipeline::{self, Ended, ExporterStatus, Figures, Observer, Orders, Pipeline, Signal},
     telemetry::log as host_log,
 };
 use listener::WebListener;
@@ -89,10 +89,11 @@ fn run_and_show(
     directory: &Path,
     web: &WebListener,
 ) -> io::Result<Ended> {
-    let (signal, signals) = unbounded();
+    let orders = Orders::default();
+    let told = orders.clone();
     let (ready, is_ready) = unbounded();
     let host = thread::Builder::new().name("host".into()).spawn(move || {
-        pipeline::run(pipeline, &signals, |_| {
+        pipeline::run(pipeline, &told, |_| {
             // Whoever waits may have failed meanwhile.
             let _ = ready.send(());
         })
@@ -108,7 +109,7 @@ fn run_and_show(
         show_until(&is_done, observer, directory, web);
         player.join().unwrap_or_else(|_| Err(io::Error::other("the player panicked")))?;
     }
-    let _ = signal.send(Signal::Stop);
+    orders.tell(Signal::Stop);
     host.join().unwrap_or_else(|_| Err(io::Error::other("the host panicked")))
 }
 

@@ -120,7 +120,9 @@ fn collect(
             "method" => BlockKind::Method,
             "plugin" => BlockKind::Plugin,
             "service" => BlockKind::Top,
-            "unix_listener" => BlockKind::Listener,
+            "listener" => BlockKind::Listener,
+            "unix_listener" => BlockKind::UnixListener,
+            "inet_listener" => BlockKind::InetListener,
             other => panic!("conf.d has an unknown block {other}"),
         };
         collect(tree, id, kind, shown);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::super::files::Memory;
-use super::super::settings::{InputConfig, InputDriver};
+use super::super::settings::{InputConfig, InputDriver, ListenerConfig, ListenerDriver};
 use super::super::{Loaded, Surroundings, parse};
 use super::{load, load_files, load_parsed, messages};
 
@@ -88,8 +88,8 @@ fn a_dovecot_conf_is_usable_as_it_is() {
     assert_eq!(
         messages(&loaded),
         [
-            "note 24:17 [stats-reader]: unix_listener `stats-reader` is no input and is left out",
-            "note 39:3 [inet_listener]: inet_listener block is no input and is left out",
+            "note 39:3 [inet_listener]: inet_listener block is neither an input nor a listener \
+             here and is left out",
             "note: 4 settings and 4 blocks of other Dovecot services are ignored",
         ]
     );
@@ -113,7 +113,43 @@ fn a_dovecot_conf_is_usable_as_it_is() {
             "/srv/chroot/stats-writer 660 :web",
         ]
     );
+    let [ListenerConfig { driver: ListenerDriver::StatsReader { socket }, .. }] =
+        config.listeners.as_slice()
+    else {
+        panic!("{:?}", config.listeners);
+    };
+    assert_eq!(socket.path.value.to_str(), Some("/run/dovecot/stats-reader"));
+    assert_eq!((socket.mode, socket.group.as_ref()), (0o600, None));
+    assert_eq!(socket.user.as_ref().unwrap().value, "nagios");
     super::good(OLD);
+}
+
+#[test]
+fn inet_listeners_for_http_become_listeners() {
+    let check = |top: &str, inner: &str, expected: &[&str]| {
+        let text = format!(
+            "protocols = imap\n{top}\nservice stats {{\n inet_listener {inner}\n }}\n}}\n\
+             input i {{\n driver = stdin\n}}\nmetric m {{\n filter = event=x\n}}"
+        );
+        let config = super::good(&text);
+        let found = config.listeners.iter().flat_map(|listener| match &listener.driver {
+            ListenerDriver::Http { addresses, .. } => {
+                addresses.iter().map(|address| address.value.as_str())
+            }
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(found.collect::<Vec<_>>(), expected, "{text}");
+    };
+    check("", "http {\n port = 9900", &["*:9900"]);
+    check("", "metrics-http {\n port = 9900", &["*:9900"]);
+    check("", "other {\n type = http\n port = 9900", &["*:9900"]);
+    check("listen = 127.0.0.1 ::1", "http {\n port = 1", &["127.0.0.1:1", "[::1]:1"]);
+    check("listen = x", "http {\n port = 1\n address = ::", &["[::]:1"]);
+    check("listen = x", "http {\n port = 1\n listen = ::, *", &["*:1"]);
+    check("", "http {\n port = 0", &[]);
+    check("", "http {\n", &[]);
+    check("", "other {\n port = 1", &[]);
+    check("", "http {\n port = 1\n ssl = yes", &[]);
 }
 
 #[test]

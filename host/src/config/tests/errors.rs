@@ -132,7 +132,7 @@ fn all_errors_of_inputs_and_plugins_come_at_once() {
     check(
         "input a {\n driver = unix\n path = /x\n}\ninput b {\n driver = unix\n path = /x\n}\n",
         &[
-            "error 7:9 [/x]: two inputs have the path `/x`",
+            "error 7:9 [/x]: the path `/x` is used twice",
             "warning: there is no metric: all events are dropped",
         ],
     );
@@ -141,6 +141,26 @@ fn all_errors_of_inputs_and_plugins_come_at_once() {
         &[
             "error 2:11 [http]: `http` is none of stats-writer, unix, tcp, stdin, file",
             "error 4:7 [b]: input `b` has no `driver`",
+            "warning: there is no metric: all events are dropped",
+        ],
+    );
+    check(
+        "listener a {\n driver = http\n path = /x\n}\nlistener b {\n driver = tcp\n}\n\
+         listener c {\n}\nlistener d {\n driver = stats-reader\n}\n",
+        &[
+            "error 1:10 [a]: listener `a` has no `listen`",
+            "error 3:2 [path]: unknown setting `path` in listener `a`",
+            "error 6:11 [tcp]: `tcp` is none of stats-reader, http",
+            "error 8:10 [c]: listener `c` has no `driver`",
+            "error 10:10 [d]: listener `d` has no `path`",
+        ],
+    );
+    check(
+        "input a {\n driver = unix\n path = /x\n}\nlistener b {\n driver = stats-reader\n \
+         path = /x\n}\nlistener c {\n driver = http\n listen = *:1 80 *:1\n}\n",
+        &[
+            "error 7:9 [/x]: the path `/x` is used twice",
+            "error 11:15 [80]: `80` is not HOST:PORT",
             "warning: there is no metric: all events are dropped",
         ],
     );

@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::group_by::{self, Function, Method, Modifier, ModifierPart};
-use super::super::settings::{Include, InputDriver, InputFormat, LogLevel, QueueFull, QueueKind};
+use super::super::settings::{
+    Include, InputDriver, InputFormat, ListenerConfig, ListenerDriver, LogLevel, OpenMetricsCompat,
+    QueueFull, QueueKind,
+};
 use super::{good, load, messages};
 
 #[test]
@@ -34,6 +37,28 @@ fn the_top_level_is_typed() {
     assert_eq!(config.plugins.pins[0].sha256.value, "af".repeat(32));
     assert_eq!(config.shutdown_timeout, Duration::from_secs(60));
     assert_eq!(config.log_level, LogLevel::Debug);
+}
+
+#[test]
+fn listeners_are_typed() {
+    let config = good(
+        "listener r {\n driver = stats-reader\n path = /run/r\n group = adm\n}\n\
+         listener w {\n driver = http\n listen = [::1]:1 *:2\n openmetrics_compat = dovecot\n}\n\
+         listener v {\n driver = http\n address = 127.0.0.1:3\n}\n\
+         input s {\n driver = stdin\n}\nmetric m {\n filter = event=x\n}\n",
+    );
+    let [reader, web, other] = config.listeners.as_slice() else { panic!("{config:?}") };
+    let ListenerDriver::StatsReader { socket } = &reader.driver else { panic!("{reader:?}") };
+    assert_eq!((socket.mode, socket.path.value.to_str()), (0o600, Some("/run/r")));
+    assert_eq!(socket.group.as_ref().unwrap().value, "adm");
+    let http = |config: &ListenerConfig| match &config.driver {
+        ListenerDriver::Http { addresses, compat } => {
+            (addresses.iter().map(|one| one.value.clone()).collect::<Vec<_>>(), *compat)
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(http(web), (vec!["[::1]:1".into(), "*:2".into()], OpenMetricsCompat::Dovecot));
+    assert_eq!(http(other), (vec!["127.0.0.1:3".into()], OpenMetricsCompat::Off));
 }
 
 #[test]

@@ -1,0 +1,18 @@
+//! The stats-reader protocol, version 2.0: how `doveadm stats` and `fantail stats` talk to
+//! a running host.
+//!
+//! Lines of arguments parted by TAB, with Dovecot's TAB escapes. Both sides begin with
+//! a `VERSION` line. Then the client asks:
+//!
+//! | line | answer |
+//! | --- | --- |
+//! | `REOPEN` | `+`: each exporter opens its files and connections anew before its next batch |
+//! | `STATUS` | the ledger, as one line of JSON; ours, not Dovecot's |
+//!
+//! What can't be done is answered with a line that begins with `-`. A [`Session`] is the
+//! server's side of one connection; it does no IO.
+
+mod session;
+mod status;
+
+pub use session::Session;

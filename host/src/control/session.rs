@@ -1,0 +1,281 @@
+//! The server's side of one connection.
+
+use fantail_sdk::tab_escape;
+use memchr::memchr;
+
+use super::status;
+use crate::{
+    pipeline::{Handle, Pending, Signal},
+    queue::Wake,
+    serve::{Dialog, Next, Turn},
+};
+
+/// The longest line that is read, in bytes. (Dovecot's own server reads 1 KiB.)
+const LINE_MAX: usize = 64 * 1024;
+
+/// What we are called.
+const VERSION: &[u8] = b"VERSION\tstats-reader-server\t2\t0\n";
+
+/// What this version can be asked.
+const COMMANDS: &str = "REOPEN, STATUS";
+
+/// One connection.
+pub struct Session<D = Handle> {
+    desk: D,
+    wake: Wake,
+    /// The client has told its version.
+    greeted: bool,
+    /// What the client waits for.
+    pending: Option<Pending>,
+}
+
+/// What the sessions ask of a host.
+pub trait Desk: Send {
+    /// The ledger as one line of JSON.
+    fn status(&self) -> String;
+
+    /// Tells the host something; `wake` is called when the outcome is there.
+    fn ask(&self, signal: Signal, wake: &Wake) -> Pending;
+}
+
+impl Desk for Handle {
+    fn status(&self) -> String {
+        status::json(self).to_string()
+    }
+
+    fn ask(&self, signal: Signal, wake: &Wake) -> Pending {
+        Handle::ask(self, signal, wake)
+    }
+}
+
+impl<D: Desk> Session<D> {
+    /// A session of a host. `wake` gives it another turn.
+    pub fn new(desk: D, wake: &Wake) -> Self {
+        Session { desk, wake: wake.clone(), greeted: false, pending: None }
+    }
+
+    fn line(&mut self, line: &[u8], answers: &mut Vec<u8>) -> Next {
+        let arguments = line.split(|byte| *byte == b'\t').map(|argument| {
+            let mut plain = Vec::new();
+            tab_escape::unescape_into(argument, &mut plain);
+            plain
+        });
+        let arguments: Vec<Vec<u8>> = arguments.collect();
+        let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
+        if !self.greeted {
+            self.greeted = is_client(&arguments);
+            if !self.greeted {
+                refuse(answers, "expected the line VERSION, stats-reader-client, 2, 0");
+                return Next::Close;
+            }
+            return Next::Answered;
+        }
+        match arguments.as_slice() {
+            [] | [b""] => {}
+            [b"STATUS"] => {
+                answers.extend_from_slice(self.desk.status().as_bytes());
+                answers.push(b'\n');
+            }
+            [b"REOPEN"] => {
+                self.pending = Some(self.desk.ask(Signal::Reopen, &self.wake));
+                return self.wait(answers);
+            }
+            [command @ (b"STATUS" | b"REOPEN"), ..] => {
+                refuse(answers, &format!("{} takes no arguments", shown(command)));
+            }
+            [command, ..] => {
+                let command = shown(command);
+                refuse(answers, &format!("unknown command {command}: there are {COMMANDS}"));
+            }
+        }
+        Next::Answered
+    }
+
+    /// Looks whether the host has answered.
+    fn wait(&mut self, answers: &mut Vec<u8>) -> Next {
+        match self.pending.as_ref().and_then(Pending::get) {
+            Some(Ok(())) => answers.extend_from_slice(b"+\n"),
+            Some(Err(reasons)) => refuse(answers, &reasons.join("\n")),
+            None => return Next::Wait,
+        }
+        self.pending = None;
+        Next::Answered
+    }
+}
+
+impl<D: Desk> Dialog for Session<D> {
+    fn greet(&mut self, answers: &mut Vec<u8>) {
+        answers.extend_from_slice(VERSION);
+    }
+
+    fn turn(&mut self, received: &[u8], answers: &mut Vec<u8>) -> Turn {
+        if self.pending.is_some() {
+            return Turn { consumed: 0, next: self.wait(answers) };
+        }
+        match memchr(b'\n', received) {
+            Some(end) if end <= LINE_MAX => {
+                Turn { consumed: end + 1, next: self.line(&received[..end], answers) }
+            }
+            None if received.len() <= LINE_MAX => Turn { consumed: 0, next: Next::More },
+            _ => {
+                refuse(answers, &format!("a line is longer than {LINE_MAX} bytes"));
+                Turn { consumed: received.len(), next: Next::Close }
+            }
+        }
+    }
+
+    fn is_between_requests(&self) -> bool {
+        true
+    }
+
+    fn too_late(&mut self, answers: &mut Vec<u8>) {
+        refuse(answers, "the line did not come to its end in time");
+    }
+}
+
+/// Whether a client of this protocol says so: any minor version will do.
+fn is_client(arguments: &[&[u8]]) -> bool {
+    let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    match arguments {
+        [b"VERSION", b"stats-reader-client", b"2", minor] => is_number(minor),
+        _ => false,
+    }
+}
+
+/// Appends `-`, the reason with its escapes, and the end of the line.
+fn refuse(answers: &mut Vec<u8>, reason: &str) {
+    answers.push(b'-');
+    tab_escape::escape_into(reason.as_bytes(), answers);
+    answers.push(b'\n');
+}
+
+/// A word of the client's for a message: its beginning, nothing in it that could do
+/// harm.
+fn shown(word: &[u8]) -> String {
+    const SHOWN: usize = 40;
+    let text = String::from_utf8_lossy(word);
+    let beginning: String = text.chars().take(SHOWN).flat_map(char::escape_default).collect();
+    let more = if text.chars().count() > SHOWN { "..." } else { "" };
+    format!("`{beginning}{more}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Desk, Dialog, LINE_MAX, Next, Session, Turn};
+    use crate::{
+        pipeline::{Orders, Pending, Signal},
+        queue::Wake,
+    };
+
+    struct Fake(Orders);
+
+    impl Desk for Fake {
+        fn status(&self) -> String {
+            r#"{"a":1}"#.into()
+        }
+
+        fn ask(&self, signal: Signal, wake: &Wake) -> Pending {
+            self.0.ask(signal, wake)
+        }
+    }
+
+    fn session() -> Session<Fake> {
+        Session::new(Fake(Orders::default()), &Wake::new().unwrap())
+    }
+
+    const HELLO: &str = "VERSION\tstats-reader-client\t2\t0\n";
+
+    /// What is answered to `text`, in pieces of every size, and what comes next.
+    #[track_caller]
+    fn check(text: &str, answer: &str, last: Next) {
+        for piece in [1, 2, 5, text.len()] {
+            let mut session = session();
+            let (mut held, mut said) = (Vec::new(), Vec::new());
+            let mut next = Next::More;
+            for piece in text.as_bytes().chunks(piece) {
+                held.extend_from_slice(piece);
+                loop {
+                    let turn = session.turn(&held, &mut said);
+                    held.drain(..turn.consumed);
+                    next = turn.next;
+                    if next != Next::Answered {
+                        break;
+                    }
+                }
+                if next != Next::More {
+                    break;
+                }
+            }
+            assert_eq!((String::from_utf8_lossy(&said).as_ref(), next), (answer, last), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_version_comes_first() {
+        let refused = "-expected the line VERSION, stats-reader-client, 2, 0\n";
+        check(HELLO, "", Next::More);
+        check("VERSION\tstats-reader-client\t2\t99\n", "", Next::More);
+        for line in [
+            "STATUS\n",
+            "\n",
+            "VERSION\tstats-client\t4\t0\n",
+            "VERSION\tstats-reader-client\t3\t0\n",
+            "VERSION\tstats-reader-client\t2\tx\n",
+            "VERSION\tstats-reader-client\t2\n",
+            "GET / HTTP/1.1\n",
+        ] {
+            check(&format!("{line}STATUS\n"), refused, Next::Close);
+        }
+        let mut said = Vec::new();
+        session().greet(&mut said);
+        assert_eq!(said, b"VERSION\tstats-reader-server\t2\t0\n");
+    }
+
+    #[test]
+    fn commands_are_answered() {
+        let check = |text: &str, answer| check(&format!("{HELLO}{text}"), answer, Next::More);
+        check("STATUS\n\nSTATUS\n", "{\"a\":1}\n{\"a\":1}\n");
+        check("STATUS\tx\n", "-`STATUS` takes no arguments\n");
+        let unknown = "-unknown command `FOO\\n\\u{1b}`: there are REOPEN, STATUS\n";
+        check("FOO\x01n\x1b\tx\n", unknown);
+        check("\tx\n", "-unknown command ``: there are REOPEN, STATUS\n");
+    }
+
+    #[test]
+    fn lines_have_a_limit() {
+        let session = || {
+            let mut session = session();
+            session.turn(HELLO.as_bytes(), &mut Vec::new());
+            session
+        };
+        let mut said = Vec::new();
+        let line = vec![b'x'; LINE_MAX];
+        assert_eq!(session().turn(&line, &mut said), Turn { consumed: 0, next: Next::More });
+        let line = [line.as_slice(), b"x"].concat();
+        let turn = session().turn(&line, &mut said);
+        assert_eq!(turn, Turn { consumed: line.len(), next: Next::Close });
+        let line = [line.as_slice(), b"\n"].concat();
+        assert_eq!(session().turn(&line, &mut said).next, Next::Close);
+        let said = String::from_utf8(said).unwrap();
+        assert_eq!(said, "-a line is longer than 65536 bytes\n".repeat(2));
+    }
+
+    #[test]
+    fn a_reopen_is_answered_when_it_is_done() {
+        let orders = Orders::default();
+        let mut session = Session::new(Fake(orders.clone()), &Wake::new().unwrap());
+        let mut said = Vec::new();
+        let lines = b"REOPEN\nSTATUS\n";
+        session.turn(HELLO.as_bytes(), &mut said);
+        assert_eq!(session.turn(lines, &mut said), Turn { consumed: 7, next: Next::Wait });
+        assert_eq!(session.turn(&lines[7..], &mut said), Turn { consumed: 0, next: Next::Wait });
+        assert_eq!(said, b"");
+        orders.obey(|signal| {
+            assert_eq!(signal, Signal::Reopen);
+            Err(vec!["one".into(), "two".into()])
+        });
+        let turn = session.turn(&lines[7..], &mut said);
+        assert_eq!(turn, Turn { consumed: 0, next: Next::Answered });
+        assert_eq!(said, b"-one\x01ntwo\n");
+    }
+}

@@ -1,0 +1,81 @@
+//! The threads that those who read a running host connect to: `control` speaks the
+//! stats-reader protocol, `web` serves pages. A long answer of one does not delay the
+//! other.
+
+use std::io;
+
+use super::handle::Handle;
+use crate::{
+    control,
+    queue::Wake,
+    serve::{Dialog, Door, Server},
+    socket::Endpoint,
+    web,
+};
+
+/// A listener that is not open yet.
+pub(super) struct ListenerPlan {
+    /// Its name in the configuration.
+    pub(super) name: String,
+    /// Where it listens.
+    pub(super) endpoints: Vec<Endpoint>,
+    /// What it offers.
+    pub(super) service: Service,
+}
+
+/// What a listener offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    /// The stats-reader protocol.
+    Control,
+    /// Pages over HTTP.
+    Web,
+}
+
+/// The running threads. Dropped, they end.
+pub(super) struct Readers {
+    addresses: Vec<String>,
+    _servers: Vec<Server>,
+}
+
+impl Readers {
+    /// Opens all listeners and begins to serve.
+    ///
+    /// # Errors
+    ///
+    /// When one can't be opened, with its name and address; when the system has no
+    /// thread or descriptor left.
+    pub(super) fn start(listeners: Vec<ListenerPlan>, handle: &Handle) -> io::Result<Self> {
+        let wakes = [Wake::new()?, Wake::new()?];
+        let (mut addresses, mut doors) = (Vec::new(), [Vec::new(), Vec::new()]);
+        for ListenerPlan { name, endpoints, service } in listeners {
+            for endpoint in endpoints {
+                let socket = endpoint.open().map_err(|error| {
+                    io::Error::new(error.kind(), format!("listener {name}: {error}"))
+                })?;
+                addresses.push(format!("listener {name} on {}", socket.address()));
+                let (handle, wake) = (handle.clone(), wakes[service as usize].clone());
+                let dialog: Box<dyn Fn() -> Box<dyn Dialog> + Send> = match service {
+                    Service::Control => {
+                        Box::new(move || Box::new(control::Session::new(handle.clone(), &wake)))
+                    }
+                    Service::Web => Box::new(move || Box::new(web::Session::new(handle.clone()))),
+                };
+                let name = format!("listener {name}");
+                doors[service as usize].push(Door { name, socket, dialog });
+            }
+        }
+        let mut servers = Vec::new();
+        for ((name, doors), wake) in ["control", "web"].into_iter().zip(doors).zip(wakes) {
+            if !doors.is_empty() {
+                servers.push(Server::start(name, doors, wake)?);
+            }
+        }
+        Ok(Readers { addresses, _servers: servers })
+    }
+
+    /// What listens where, for messages.
+    pub(super) fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+}
