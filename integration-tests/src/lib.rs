@@ -21,6 +21,7 @@ pub mod expect;
 pub mod format_cases;
 mod host;
 mod ledger;
+pub mod load;
 pub mod outside;
 pub mod peers;
 mod workdir;

@@ -8,6 +8,7 @@ mod demo;
 mod drivers;
 mod filter_command;
 mod lines;
+mod load;
 mod openmetrics;
 mod plugins;
 mod queue;
