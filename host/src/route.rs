@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::{
     event::{Event, flatten::Export},
-    filter::FilterSet,
+    filter::{FilterSet, Matcher},
 };
 
 /// One metric, as far as routing goes.
@@ -32,20 +32,21 @@ pub struct Routes {
 #[derive(Debug)]
 pub struct Router {
     shared: Arc<Routes>,
+    matcher: Matcher,
     matched: Vec<u32>,
 }
 
 impl Router {
     /// A worker's own view of the routes.
     pub fn new(shared: Arc<Routes>) -> Self {
-        Router { shared, matched: Vec::new() }
+        Router { matcher: Matcher::new(&shared.filters), shared, matched: Vec::new() }
     }
 
     /// Calls `matched` for each metric that the event matches, with its place, in the
     /// order of the configuration.
     #[inline]
     pub fn route(&mut self, event: &Event<'_>, mut matched: impl FnMut(usize, &Route)) {
-        self.shared.filters.matches_into(event, &mut self.matched);
+        self.shared.filters.matches_into(event, &mut self.matcher, &mut self.matched);
         for &metric in &self.matched {
             let metric = metric as usize;
             matched(metric, &self.shared.routes[metric]);

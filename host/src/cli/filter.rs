@@ -22,7 +22,7 @@ use crate::{
         flatten::{Export, Flattener},
     },
     exit_code::Exit,
-    filter::{Filter, FilterSet},
+    filter::{Filter, FilterSet, Matcher},
 };
 
 /// The longest line that is read, in bytes; longer ones are reported.
@@ -125,6 +125,7 @@ fn search(
     name: &str,
 ) -> io::Result<u64> {
     let set = FilterSet::new([filter]);
+    let mut matcher = Matcher::new(&set);
     let mut printer = Printer::new(args)?;
     let (mut decoder, mut matched, mut found) = (None, Vec::new(), 0);
     let (mut line, mut number) = (Vec::new(), 0_u64);
@@ -151,7 +152,7 @@ fn search(
         };
         match decoder.decode(&line) {
             Ok(Decoded::Event(event)) => {
-                set.matches_into(&event, &mut matched);
+                set.matches_into(&event, &mut matcher, &mut matched);
                 if !matched.is_empty() {
                     found += 1;
                     printer.event(&event, number)?;

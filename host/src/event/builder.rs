@@ -119,6 +119,13 @@ impl EventBuilder {
         self.field(key.as_ref(), value)
     }
 
+    /// Adds a field with a JSON value that no other type stands for, as its text.
+    #[must_use]
+    pub fn json(mut self, key: impl AsRef<[u8]>, text: impl AsRef<[u8]>) -> Self {
+        let value = SlotValue::Json(self.keep(text.as_ref()));
+        self.field(key.as_ref(), value)
+    }
+
     fn field(mut self, key: &[u8], value: SlotValue) -> Self {
         let key = self.keep(key);
         self.slots.push(Slot { key, value });

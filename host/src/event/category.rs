@@ -1,6 +1,7 @@
 //! Categories: names with at most one parent, as one connection registers them.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::fast::RandomState;
 
@@ -12,8 +13,9 @@ pub struct CategoryId(u16);
 ///
 /// Categories have a parent from the moment they are registered, and keep it;
 /// so their ancestors never form a circle.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct CategoryRegistry {
+    serial: u64,
     categories: Vec<Category>,
     by_name: HashMap<Box<[u8]>, CategoryId, RandomState>,
 }
@@ -35,6 +37,15 @@ pub enum CategoryError {
     Full,
     /// The name is longer than [`CategoryRegistry::NAME_MAX`].
     TooLong,
+}
+
+impl Default for CategoryRegistry {
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        // Relaxed: all that counts is that no two are the same.
+        let serial = NEXT.fetch_add(1, Ordering::Relaxed);
+        CategoryRegistry { serial, categories: Vec::new(), by_name: HashMap::default() }
+    }
 }
 
 impl CategoryRegistry {
@@ -73,6 +84,12 @@ impl CategoryRegistry {
         self.categories.push(Category { name: name.into(), parent });
         self.by_name.insert(name.into(), id);
         Ok(id)
+    }
+
+    /// A number that no other registry of the process has, ever. What is said of
+    /// a category's id stays true for the registry with that number.
+    pub fn serial(&self) -> u64 {
+        self.serial
     }
 
     /// The category of that name, if it has been registered.

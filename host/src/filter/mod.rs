@@ -13,8 +13,9 @@
 //! `literal`, `network` and `wildcard`; `origin` remembers where everything
 //! stood, for the messages of `error` and `warning` (with `never`, which finds
 //! what can't match). `canonical` writes a tree as text. `naive` asks a filter
-//! about an event, `mismatch` is what it says of comparisons that can't work, and
-//! `set` asks all filters. Nothing here recurses or reaches outside.
+//! about an event, `mismatch` is what it says of comparisons that can't work.
+//! `compiled` asks many filters at once, and `set` is what the host knows of all
+//! this. Nothing here recurses or reaches outside.
 //!
 //! Where it differs from Dovecot on purpose: the canonical text keeps the escapes
 //! it needs; a backslash before the end of a line is an error; a list and a plain
@@ -23,6 +24,7 @@
 
 mod ast;
 mod canonical;
+mod compiled;
 mod error;
 mod lexer;
 mod literal;
@@ -32,6 +34,7 @@ mod network;
 mod never;
 mod origin;
 mod parser;
+pub mod sample;
 mod set;
 mod warning;
 mod wildcard;
@@ -40,6 +43,7 @@ mod wildcard;
 mod tests;
 
 pub use ast::{Expr, FieldTest, NameTest, Node, NodeId, Op, Test, TestId};
+pub use compiled::{Matcher, Strategies};
 pub use error::{Error, ErrorKind};
 pub use literal::{Decimal, Literal, Taken};
 pub use mismatch::{Description, Mismatch, MismatchKind, Place, SeenMismatches};

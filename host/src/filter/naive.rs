@@ -71,7 +71,7 @@ pub(super) fn passes(test: &Test, event: &Event<'_>, report: &mut dyn FnMut(Mism
 }
 
 /// Whether `wanted` is the file, or, when it has a colon, the file and the line.
-fn is_at(source: Source<'_>, wanted: &str) -> bool {
+pub(super) fn is_at(source: Source<'_>, wanted: &str) -> bool {
     match wanted.rsplit_once(':') {
         Some((file, line)) => {
             file.as_bytes() == source.file
@@ -88,6 +88,16 @@ fn compare(test: &FieldTest, event: &Event<'_>) -> Result<bool, MismatchKind> {
     } else {
         event.value(test.key.as_bytes())
     };
+    compare_value(test, value, event)
+}
+
+/// Whether the comparison holds, `value` being what the event has in that field;
+/// the further parts of a list are looked up.
+pub(super) fn compare_value(
+    test: &FieldTest,
+    value: Option<FieldValue<'_>>,
+    event: &Event<'_>,
+) -> Result<bool, MismatchKind> {
     match value {
         None => Ok(test.value.is_empty()),
         Some(FieldValue::Text(text) | FieldValue::Json(text)) => compare_text(test, text),
@@ -170,13 +180,13 @@ fn compare_list(test: &FieldTest, event: &Event<'_>) -> Result<bool, MismatchKin
 }
 
 /// The elements, unescaped byte by byte.
-fn elements<'a>(list: List<'a>) -> impl Iterator<Item = Unescaped<'a>> {
+pub(super) fn elements<'a>(list: List<'a>) -> impl Iterator<Item = Unescaped<'a>> {
     list.escaped().split(|&byte| byte == b'\t').take(list.len()).map(Unescaped)
 }
 
 /// The bytes of an escaped text without its escapes.
 #[derive(Clone, Debug)]
-struct Unescaped<'a>(&'a [u8]);
+pub(super) struct Unescaped<'a>(&'a [u8]);
 
 impl Iterator for Unescaped<'_> {
     type Item = u8;

@@ -17,10 +17,24 @@ pub struct Network {
 }
 
 /// An address with its scope: an interface's name, or a number.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Address<S> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Address<S> {
     ip: IpAddr,
     scope: Option<S>,
+}
+
+/// The leading bits of an address: those behind them are 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Prefix {
+    length: PrefixLength,
+    bits: u128,
+}
+
+/// How many leading bits count, of an address of which family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct PrefixLength {
+    is_ipv4: bool,
+    bits: u32,
 }
 
 impl Network {
@@ -59,9 +73,11 @@ impl Network {
     /// address that is written as an IPv6 one (`::ffff:1.2.3.4`) is the IPv4 one;
     /// a network without a scope has the addresses of every scope.
     pub fn contains(&self, address: &[u8]) -> bool {
-        let Some(address) = std::str::from_utf8(address).ok().and_then(strict_address) else {
-            return false;
-        };
+        Address::read(address).is_some_and(|address| self.contains_address(address))
+    }
+
+    /// Whether the address lies in the network.
+    pub(super) fn contains_address(&self, address: Address<&str>) -> bool {
         match (address.ip.to_canonical(), self.address.ip) {
             (IpAddr::V4(ip), IpAddr::V4(network)) => {
                 let differing = ip.to_bits() ^ network.to_bits();
@@ -75,6 +91,54 @@ impl Network {
             }
             _ => false,
         }
+    }
+
+    /// Whether it is more than one address.
+    pub(super) fn is_wide(&self) -> bool {
+        self.bits < if self.address.ip.is_ipv4() { 32 } else { 128 }
+    }
+
+    /// The bits that all its addresses have in common.
+    pub(super) fn prefix(&self) -> Prefix {
+        let length = PrefixLength { is_ipv4: self.address.ip.is_ipv4(), bits: self.bits };
+        let ip = self.address.ip;
+        length.of_bits(left_aligned(ip))
+    }
+}
+
+impl Prefix {
+    /// How long it is.
+    pub(super) fn length(self) -> PrefixLength {
+        self.length
+    }
+}
+
+impl PrefixLength {
+    /// The address's leading bits, as every network of that length that contains
+    /// it has them; `None` when it is of the other family.
+    pub(super) fn of(self, address: Address<&str>) -> Option<Prefix> {
+        let ip = address.ip.to_canonical();
+        (ip.is_ipv4() == self.is_ipv4).then(|| self.of_bits(left_aligned(ip)))
+    }
+
+    fn of_bits(self, bits: u128) -> Prefix {
+        let mask = u128::MAX.checked_shl(128 - self.bits).unwrap_or(0);
+        Prefix { length: self, bits: bits & mask }
+    }
+}
+
+/// The address's bits, the first of them the highest.
+fn left_aligned(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(ip) => u128::from(ip.to_bits()) << 96,
+        IpAddr::V6(ip) => ip.to_bits(),
+    }
+}
+
+impl<'a> Address<&'a str> {
+    /// Reads the canonical text that an event's field has.
+    pub(super) fn read(text: &'a [u8]) -> Option<Self> {
+        std::str::from_utf8(text).ok().and_then(strict_address)
     }
 }
 

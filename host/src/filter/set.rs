@@ -1,10 +1,13 @@
 //! The filters of all metrics together: which of them an event matches.
 //!
 //! This is the seam: callers see indices, and how they come about may change.
-//! Today every filter is asked, one after the other, by the naive evaluator.
+//! Events are put to the compiled filters; only who wants to hear of comparisons
+//! that can't work has every filter asked, one after the other, by the naive
+//! evaluator.
 
 use super::Filter;
 use super::ast::TestId;
+use super::compiled::{self, Compiled, Matcher, Strategies};
 use super::mismatch::{Description, Mismatch, MismatchKind, Place};
 use super::naive;
 use crate::event::Event;
@@ -14,14 +17,22 @@ use crate::event::Event;
 pub struct FilterSet {
     filters: Vec<Filter>,
     named_only: bool,
+    compiled: Compiled,
 }
 
 impl FilterSet {
     /// A set of `filters`; the first one's index is 0.
     pub fn new(filters: impl IntoIterator<Item = Filter>) -> Self {
+        Self::with_few(filters, compiled::FEW)
+    }
+
+    /// The same, with `few` filters or less asked one by one where that many are
+    /// found in the same way: no choice of it changes an answer.
+    pub fn with_few(filters: impl IntoIterator<Item = Filter>, few: usize) -> Self {
         let filters: Vec<_> = filters.into_iter().collect();
         let named_only = filters.iter().all(Filter::requires_event_name);
-        FilterSet { filters, named_only }
+        let compiled = Compiled::new(&filters, few);
+        FilterSet { filters, named_only, compiled }
     }
 
     /// The filters.
@@ -36,14 +47,33 @@ impl FilterSet {
         self.named_only
     }
 
-    /// Puts the indices of the filters that match into `matched`, in ascending
-    /// order. What was in it is gone; its capacity stays for the next event.
-    pub fn matches_into(&self, event: &Event<'_>, matched: &mut Vec<u32>) {
-        self.matches_into_reporting(event, matched, &mut |_| {});
+    /// How the filters that match are found.
+    pub fn strategies(&self) -> Strategies {
+        self.compiled.strategies()
     }
 
-    /// As [`matches_into`](Self::matches_into), and tells `report` of every
-    /// comparison that can't work, each time it is made.
+    /// Puts the indices of the filters that match into `matched`, in ascending
+    /// order. What was in it is gone; its capacity stays for the next event.
+    ///
+    /// # Panics
+    ///
+    /// When `matcher` was made for another, smaller set.
+    #[inline]
+    pub fn matches_into(&self, event: &Event<'_>, matcher: &mut Matcher, matched: &mut Vec<u32>) {
+        matched.clear();
+        if self.drops(event) {
+            return;
+        }
+        if self.compiled.is_needless() {
+            let filters = (0..).zip(&self.filters);
+            matched.extend(filters.filter(|(_, it)| it.matches(event)).map(|(index, _)| index));
+        } else {
+            self.compiled.matches_into(event, matcher, matched);
+        }
+    }
+
+    /// As [`matches_into`](Self::matches_into), by asking every filter, and tells
+    /// `report` of every comparison that can't work, each time it is made.
     /// [`SeenMismatches`](super::SeenMismatches) knows the first.
     pub fn matches_into_reporting(
         &self,
@@ -52,7 +82,7 @@ impl FilterSet {
         report: &mut dyn FnMut(Mismatch),
     ) {
         matched.clear();
-        if self.named_only && event.name.is_none_or(<[u8]>::is_empty) {
+        if self.drops(event) {
             return;
         }
         for (index, filter) in (0..).zip(&self.filters) {
@@ -63,6 +93,11 @@ impl FilterSet {
                 matched.push(index);
             }
         }
+    }
+
+    /// Whether the event is dropped unseen.
+    fn drops(&self, event: &Event<'_>) -> bool {
+        self.named_only && event.name.is_none_or(<[u8]>::is_empty)
     }
 
     /// The mismatch in one sentence. It must be one of this set.
@@ -81,5 +116,9 @@ impl FilterSet {
             .map(Filter::canonical)
             .collect();
         texts.join(" OR ")
+    }
+
+    pub(super) fn compiled(&self) -> &Compiled {
+        &self.compiled
     }
 }

@@ -263,7 +263,7 @@ impl CategorySet {
 /// `RawField<'a>` can't become one of `RawField<'static>`, but its allocation
 /// can be collected into one (the standard library does so in place when the
 /// elements have the same size and alignment).
-fn recycle<T, U>(mut vec: Vec<T>) -> Vec<U> {
+pub(crate) fn recycle<T, U>(mut vec: Vec<T>) -> Vec<U> {
     vec.clear();
     vec.into_iter().map(|_| unreachable!("invariant: the vector was cleared")).collect()
 }

@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use crate::event::builder::{EventBuilder, EventChain};
 use crate::event::{Event, LogType};
-use crate::filter::{Filter, FilterSet, Mismatch, MismatchKind, SeenMismatches};
+use crate::filter::{Filter, FilterSet, Matcher, Mismatch, MismatchKind, SeenMismatches};
 
 const FILE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../integration-tests/data/cases/filter_cases.json");
@@ -104,6 +104,13 @@ fn ask(set: &FilterSet, event: &Event<'_>, seen: &SeenMismatches) -> (bool, Vec<
             warnings.push(name(mismatch.kind));
         }
     });
+    // The compiled filters say the same, however few of them are left to be asked.
+    for few in [0, 100] {
+        let set = FilterSet::with_few(set.filters().to_vec(), few);
+        let mut found = vec![99];
+        set.matches_into(event, &mut Matcher::new(&set), &mut found);
+        assert_eq!(found, matched, "{:?}, few = {few}", set.canonical());
+    }
     (!matched.is_empty(), warnings)
 }
 

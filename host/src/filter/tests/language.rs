@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use crate::event::builder::{EventBuilder, EventChain};
-use crate::filter::{ErrorKind, Filter, FilterSet, LENGTH_MAX, NESTING_MAX, WarningKind, warnings};
+use crate::filter::{
+    ErrorKind, Filter, FilterSet, LENGTH_MAX, Matcher, NESTING_MAX, WarningKind, warnings,
+};
 
 fn matches(filter: &str, event: EventBuilder) -> bool {
     Filter::parse(filter).unwrap().matches(&EventChain::new(event, &[]).event())
@@ -126,9 +128,10 @@ fn a_set_names_the_filters_that_match() {
     let parse = |text: &str| Filter::parse(text).unwrap();
     let texts = ["event=a", "", "b=1 OR event=a", "NOT event=a"];
     let set = FilterSet::new(texts.map(parse));
-    let check = |event: EventBuilder, expected: &[u32]| {
+    let mut matcher = Matcher::new(&set);
+    let mut check = |event: EventBuilder, expected: &[u32]| {
         let mut matched = vec![7, 8, 9];
-        set.matches_into(&EventChain::new(event, &[]).event(), &mut matched);
+        set.matches_into(&EventChain::new(event, &[]).event(), &mut matcher, &mut matched);
         assert_eq!(matched, expected);
     };
     check(EventBuilder::new().name("a"), &[0, 2]);
@@ -139,8 +142,9 @@ fn a_set_names_the_filters_that_match() {
     assert!(!set.drops_unnamed());
 
     let named = FilterSet::new(["event=a", "", "NOT event=b"].map(parse));
-    let mut matched = Vec::new();
-    named.matches_into(&EventChain::new(EventBuilder::new(), &[]).event(), &mut matched);
+    let (mut matcher, mut matched) = (Matcher::new(&named), Vec::new());
+    let event = EventChain::new(EventBuilder::new(), &[]);
+    named.matches_into(&event.event(), &mut matcher, &mut matched);
     assert!(matched.is_empty() && named.drops_unnamed());
     assert!(parse("NOT event=b").matches(&EventChain::new(EventBuilder::new(), &[]).event()));
     assert_eq!(FilterSet::new([]).canonical(), "");

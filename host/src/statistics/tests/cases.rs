@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use crate::config::{self, Checks, Config, Diagnostics, Schemas, check_filter, group_by};
 use crate::event::builder::{EventBuilder, EventChain};
-use crate::filter::{Filter, FilterSet};
+use crate::filter::{Filter, FilterSet, Matcher};
 use crate::statistics::dump::{self, Statistic, Table};
 use crate::statistics::group::Grouping;
 use crate::statistics::openmetrics::{Head, dovecot};
@@ -242,8 +242,8 @@ fn count_event(event: &Json, filters: &FilterSet, counter: &mut Counter) {
         std::iter::successors(event.get("parent"), |parent| parent.get("parent")).collect();
     let chain = EventChain::new(build(event), &[]);
     let chain = chain.parents(parents.into_iter().rev().map(build));
-    let mut matched = Vec::new();
-    filters.matches_into(&chain.event(), &mut matched);
+    let (mut matcher, mut matched) = (Matcher::new(filters), Vec::new());
+    filters.matches_into(&chain.event(), &mut matcher, &mut matched);
     for metric in matched {
         counter.count(metric as usize, &chain.event());
     }
