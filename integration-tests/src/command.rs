@@ -78,9 +78,14 @@ pub fn feed(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>, input: &[u8]
 }
 
 /// Runs any command with this standard input.
-pub(crate) fn run(command: &mut Command, input: &[u8]) -> Done {
+///
+/// # Panics
+///
+/// When it can't be started: then it is not installed, see integration-tests/run.
+pub fn run(command: &mut Command, input: &[u8]) -> Done {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
+    let mut child =
+        command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}: not installed?"));
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
     // A thread of its own: neither side may wait for the other. A command that has

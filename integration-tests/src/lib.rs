@@ -26,7 +26,7 @@ pub mod outside;
 pub mod peers;
 mod workdir;
 
-pub use command::{Done, binary, build_dir, command, fantail, feed};
+pub use command::{Done, binary, build_dir, command, fantail, feed, run};
 pub use host::{Ended, Host, Starting};
 pub use ledger::{Counts, ExporterLedger, InputLedger};
 pub use workdir::{Workdir, data, repository};
