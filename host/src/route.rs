@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::{
-    event::{Event, flatten::Export},
+    event::{Event, Symbols, flatten::Export},
     filter::{FilterSet, Matcher},
 };
 
@@ -24,6 +24,8 @@ pub struct Route {
 pub struct Routes {
     /// The metrics' filters, in the metrics' order.
     pub filters: FilterSet,
+    /// The names that filters, metrics and exporters ask events for.
+    pub symbols: Arc<Symbols>,
     /// The metrics, in the order of the configuration.
     pub routes: Vec<Route>,
 }
@@ -40,6 +42,11 @@ impl Router {
     /// A worker's own view of the routes.
     pub fn new(shared: Arc<Routes>) -> Self {
         Router { matcher: Matcher::new(&shared.filters), shared, matched: Vec::new() }
+    }
+
+    /// The names that events are asked for; decoders look them up.
+    pub fn symbols(&self) -> &Arc<Symbols> {
+        &self.shared.symbols
     }
 
     /// Calls `matched` for each metric that the event matches, with its place, in the

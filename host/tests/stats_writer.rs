@@ -138,7 +138,7 @@ fn spoilt(line: &[u8], random: &mut Random) -> Vec<u8> {
 fn a_hostile_client_can_not_make_it_keep_more_than_the_limits_say() {
     let limits = OpenLimits { events_max: 100, depth_max: 10, fields_max: 50, bytes_max: 100_000 };
     let check = |line: fn(usize) -> String, kept_max: usize| {
-        let mut writer = StatsWriter::new(limits);
+        let mut writer = StatsWriter::new(limits, std::sync::Arc::default());
         writer.decode(b"VERSION\tstats-client\t4\t0").unwrap();
         writer.decode(b"BEGIN\t1\t0\t0\t1\t1").unwrap();
         let (mut accepted, mut refused) = (0, 0);

@@ -15,7 +15,7 @@ const LIMITS: OpenLimits =
 const START: [&[u8]; 3] = [b"VERSION\tstats-client\t4\t0", b"CATEGORY\ta", b"CATEGORY\tb\ta"];
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut writer = StatsWriter::new(LIMITS);
+    let mut writer = StatsWriter::new(LIMITS, Default::default());
     let mut flattener = Flattener::default();
     let all = Export { include: Parts::ALL, fields: Vec::new() };
     let some = Export { include: Parts::ALL, fields: vec![b"a".as_slice().into()] };

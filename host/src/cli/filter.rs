@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader, BufWriter, Write},
     path::PathBuf,
+    sync::Arc,
 };
 
 use clap::Args;
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     decode::{Decoded, Decoder, Protocol},
     event::{
-        Event, OpenLimits, Parts,
+        Event, OpenLimits, Parts, Symbols, Wanted,
         flatten::{Export, Flattener},
     },
     exit_code::Exit,
@@ -124,6 +125,10 @@ fn search(
     mut input: impl BufRead,
     name: &str,
 ) -> io::Result<u64> {
+    // What is printed is the whole event.
+    let mut wanted = Wanted::all();
+    filter.wants(&mut wanted);
+    let symbols = Arc::new(Symbols::new(&wanted));
     let set = FilterSet::new([filter]);
     let mut matcher = Matcher::new(&set);
     let mut printer = Printer::new(args)?;
@@ -138,7 +143,9 @@ fn search(
         let decoder = match &mut decoder {
             Some(decoder) => decoder,
             None => match Protocol::detect(&line) {
-                Some(protocol) => decoder.insert(Decoder::new(protocol, OpenLimits::default())),
+                Some(protocol) => {
+                    decoder.insert(Decoder::new(protocol, OpenLimits::default(), &symbols))
+                }
                 None => {
                     if !line.trim_ascii().is_empty() {
                         errln!(

@@ -1,9 +1,13 @@
 //! Events that came as one line: what their decoders share.
 
+use std::sync::Arc;
+
 use fantail_sdk::Timestamp;
 
 use super::error::{LineError, Reason};
-use crate::event::{Ancestors, Bytes, Categories, Event, Layer, Parts, Slot, SlotValue, Span};
+use crate::event::{
+    Ancestors, Bytes, Categories, Event, Layer, Parts, Slot, SlotValue, Span, Symbol, Symbols,
+};
 
 /// The most fields that a line may have.
 pub const FIELDS_MAX: usize = 1000;
@@ -56,6 +60,7 @@ impl Protocol {
 /// It grows to what the longest line needs and is used again for each line.
 #[derive(Debug, Default)]
 pub struct LineScratch {
+    symbols: Arc<Symbols>,
     slots: Vec<Slot>,
     categories: Vec<Span>,
     /// Texts that had to be written anew: never longer than the line.
@@ -156,13 +161,14 @@ impl<'a> Draft<'a> {
         }
         let name = self.at(key);
         let fingerprint = fingerprint(name);
+        let symbol = self.scratch.symbols.find(name);
         if let SlotValue::Integer(number) = value
-            && name == b"duration"
+            && symbol == Symbol::DURATION
         {
             self.duration = Some(number);
         }
         self.scratch.keys.push(KeyMark { fingerprint, offset: offset as u32 });
-        self.scratch.slots.push(Slot { key, value });
+        self.scratch.slots.push(Slot { key, symbol, value });
         Ok(())
     }
 
@@ -198,6 +204,18 @@ impl<'a> Draft<'a> {
 }
 
 impl LineScratch {
+    /// An empty one, for a configuration that asks for `symbols`.
+    pub fn new(symbols: Arc<Symbols>) -> Self {
+        LineScratch { symbols, ..LineScratch::default() }
+    }
+
+    /// Goes over to the names of another configuration.
+    pub fn set_symbols(&mut self, symbols: &Arc<Symbols>) {
+        if !Arc::ptr_eq(&self.symbols, symbols) {
+            self.symbols = Arc::clone(symbols);
+        }
+    }
+
     /// Where a field stands whose key an earlier one has too.
     fn duplicate_key(&mut self, line: &[u8]) -> Option<usize> {
         let bytes = Bytes::new(line, &self.text);

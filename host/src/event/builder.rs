@@ -1,6 +1,8 @@
 //! Events made by hand: for tests, benchmarks and fuzz targets, which have no
 //! line to decode.
 
+use std::sync::Arc;
+
 use fantail_sdk::{List, Timestamp};
 
 use super::category::{CategoryId, CategoryRegistry};
@@ -8,6 +10,7 @@ use super::event::{Ancestors, Categories, Event, Layer, Parts, Source};
 use super::log_type::LogType;
 use super::open::{OpenContent, OpenEvents, OpenId, OpenLimits};
 use super::slot::{Bytes, Slot, SlotValue, Span};
+use super::symbol::{Symbol, Symbols};
 
 /// An event that owns its bytes.
 #[derive(Clone, Debug, Default)]
@@ -128,7 +131,7 @@ impl EventBuilder {
 
     fn field(mut self, key: &[u8], value: SlotValue) -> Self {
         let key = self.keep(key);
-        self.slots.push(Slot { key, value });
+        self.slots.push(Slot { key, symbol: Symbol::NONE, value });
         self
     }
 
@@ -202,6 +205,18 @@ impl EventChain {
     #[must_use]
     pub fn global(mut self, globals: impl IntoIterator<Item = EventBuilder>) -> Self {
         self.global = self.begin(globals);
+        self
+    }
+
+    /// Gives all fields and categories their symbols, as a decoder does.
+    #[must_use]
+    pub fn resolve(mut self, symbols: &Arc<Symbols>) -> Self {
+        let bytes = Bytes::new(&self.event.bytes, &[]);
+        for slot in &mut self.event.slots {
+            slot.symbol = symbols.find(bytes.at(slot.key));
+        }
+        self.open.resolve(symbols);
+        self.registry.set_symbols(Arc::clone(symbols));
         self
     }
 

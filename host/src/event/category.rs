@@ -1,9 +1,14 @@
 //! Categories: names with at most one parent, as one connection registers them.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use foldhash::fast::RandomState;
+
+use super::symbol::Symbols;
 
 /// A category of one [`CategoryRegistry`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +23,10 @@ pub struct CategoryRegistry {
     serial: u64,
     categories: Vec<Category>,
     by_name: HashMap<Box<[u8]>, CategoryId, RandomState>,
+    symbols: Arc<Symbols>,
+    /// For each category, one behind the other, the set of the configuration's
+    /// categories among it and its ancestors.
+    bits: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -41,10 +50,7 @@ pub enum CategoryError {
 
 impl Default for CategoryRegistry {
     fn default() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        // Relaxed: all that counts is that no two are the same.
-        let serial = NEXT.fetch_add(1, Ordering::Relaxed);
-        CategoryRegistry { serial, categories: Vec::new(), by_name: HashMap::default() }
+        CategoryRegistry::new(Arc::default())
     }
 }
 
@@ -54,6 +60,29 @@ impl CategoryRegistry {
 
     /// Bytes in the longest name of a category.
     pub const NAME_MAX: usize = 255;
+
+    /// No category yet; the configuration asks for those in `symbols`.
+    pub fn new(symbols: Arc<Symbols>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        // Relaxed: all that counts is that no two are the same.
+        let serial = NEXT.fetch_add(1, Ordering::Relaxed);
+        CategoryRegistry {
+            serial,
+            categories: Vec::new(),
+            by_name: HashMap::default(),
+            symbols,
+            bits: Vec::new(),
+        }
+    }
+
+    /// Looks all categories up anew, in the table of another configuration.
+    pub fn set_symbols(&mut self, symbols: Arc<Symbols>) {
+        self.symbols = symbols;
+        self.bits.clear();
+        for index in 0..self.categories.len() {
+            self.push_bits(index);
+        }
+    }
 
     /// Registers `name`, again without effect when it has the same parent.
     ///
@@ -83,6 +112,7 @@ impl CategoryRegistry {
         let id = CategoryId(self.categories.len() as u16);
         self.categories.push(Category { name: name.into(), parent });
         self.by_name.insert(name.into(), id);
+        self.push_bits(id.index());
         Ok(id)
     }
 
@@ -90,6 +120,31 @@ impl CategoryRegistry {
     /// a category's id stays true for the registry with that number.
     pub fn serial(&self) -> u64 {
         self.serial
+    }
+
+    /// Adds the set of the category at `index`, whose parent is before it.
+    fn push_bits(&mut self, index: usize) {
+        let words = self.symbols.category_words();
+        let Category { name, parent } = &self.categories[index];
+        match parent {
+            Some(parent) => {
+                let start = parent.index() * words;
+                self.bits.extend_from_within(start..start + words);
+            }
+            None => self.bits.resize((index + 1) * words, 0),
+        }
+        if let Some(symbol) = self.symbols.find_category(name) {
+            let (word, bit) = symbol.bit();
+            self.bits[index * words + word] |= bit;
+        }
+    }
+
+    /// The set of the configuration's categories among the category and its
+    /// ancestors, in as many words as [`Symbols::category_words`] says.
+    #[inline]
+    pub fn bits(&self, id: CategoryId) -> &[u64] {
+        let words = self.symbols.category_words();
+        &self.bits[id.index() * words..][..words]
     }
 
     /// The category of that name, if it has been registered.
@@ -117,7 +172,10 @@ impl CategoryId {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::{CategoryError, CategoryRegistry};
+    use crate::event::{Symbols, Wanted};
 
     #[test]
     fn parents_come_first_and_never_change() {
@@ -132,6 +190,29 @@ mod tests {
         assert_eq!(registry.register(b"mailbox", None), Err(CategoryError::ParentChanged));
         assert!(registry.with_ancestors(mailbox).eq([mailbox, storage]));
         assert_eq!(registry.name(storage), b"storage");
+    }
+
+    #[test]
+    fn a_category_has_the_bits_of_its_ancestors() {
+        let symbols = |names: &[&str]| {
+            let mut wanted = Wanted::all();
+            names.iter().for_each(|name| wanted.category(name));
+            Arc::new(Symbols::new(&wanted))
+        };
+        let mut registry = CategoryRegistry::new(symbols(&["mailbox", "none", "storage"]));
+        let storage = registry.register(b"storage", None).unwrap();
+        let mailbox = registry.register(b"mailbox", Some(b"storage")).unwrap();
+        let other = registry.register(b"other", Some(b"mailbox")).unwrap();
+        let sets = |registry: &CategoryRegistry| {
+            [storage, mailbox, other].map(|id| registry.bits(id).to_vec())
+        };
+        assert_eq!(sets(&registry), [[0b100], [0b101], [0b101]]);
+        let mut many: Vec<String> = (0..64).map(|number| number.to_string()).collect();
+        many.extend(["other".into(), "storage".into()]);
+        registry.set_symbols(symbols(&many.iter().map(String::as_str).collect::<Vec<_>>()));
+        assert_eq!(sets(&registry), [[0, 0b10], [0, 0b10], [0, 0b11]]);
+        registry.set_symbols(Arc::default());
+        assert_eq!(sets(&registry), [[0; 0], [], []]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::category::{CategoryId, CategoryRegistry};
 use super::log_type::LogType;
 use super::open::{OpenEvents, OpenId};
 use super::slot::{Bytes, Field, Slot, Span};
+use super::symbol::{Symbol, Symbols};
 
 /// Where in its program an event was created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +89,27 @@ impl<'a> Layer<'a> {
     pub fn value(&self, key: &[u8]) -> Option<FieldValue<'a>> {
         let slot = self.slots.iter().find(|slot| self.bytes.at(slot.key) == key)?;
         Some(self.bytes.field(slot).value)
+    }
+
+    /// The value of the field with that symbol, when this layer has it.
+    /// [`Symbol::NONE`] is no field's.
+    #[inline]
+    pub fn value_of(&self, symbol: Symbol) -> Option<FieldValue<'a>> {
+        if !symbol.is_some() {
+            return None;
+        }
+        let slot = self.slots.iter().find(|slot| slot.symbol == symbol)?;
+        Some(self.bytes.value(slot.value))
+    }
+
+    /// The fields as places in [`bytes`](Self::bytes), in the order of the sender.
+    pub fn slots(&self) -> &'a [Slot] {
+        self.slots
+    }
+
+    /// What the slots' places are in.
+    pub fn bytes(&self) -> Bytes<'a> {
+        self.bytes
     }
 
     /// The categories, by the registry of the event's connection.
@@ -185,6 +207,11 @@ impl<'a> Event<'a> {
         self.layers().find_map(|layer| layer.value(key))
     }
 
+    /// The value of the field with that symbol, as [`value`](Self::value).
+    pub fn value_of(&self, symbol: Symbol) -> Option<FieldValue<'a>> {
+        self.layers().find_map(|layer| layer.value_of(symbol))
+    }
+
     /// Every value of `key` along the layers, in the order of look-up: the
     /// parts of a list of strings.
     pub fn list_parts<'k>(
@@ -192,6 +219,39 @@ impl<'a> Event<'a> {
         key: &'k [u8],
     ) -> impl Iterator<Item = FieldValue<'a>> + use<'a, 'k> {
         self.layers().filter_map(move |layer| layer.value(key))
+    }
+
+    /// Every value of the field with that symbol, as [`list_parts`](Self::list_parts).
+    pub fn list_parts_of(&self, symbol: Symbol) -> impl Iterator<Item = FieldValue<'a>> + use<'a> {
+        self.layers().filter_map(move |layer| layer.value_of(symbol))
+    }
+
+    /// Adds to `set` the configuration's categories that the event has, as
+    /// [`has_category`](Self::has_category) says, each as its bit
+    /// ([`CategorySymbol::bit`](super::CategorySymbol::bit)).
+    ///
+    /// `symbols` must be the table that the decoder was given.
+    ///
+    /// # Panics
+    ///
+    /// When `set` is shorter than [`Symbols::category_words`].
+    pub fn category_bits(&self, symbols: &Symbols, set: &mut [u64]) {
+        match self.categories {
+            Categories::Named(bytes, spans) => {
+                for symbol in spans.iter().filter_map(|&span| symbols.find_category(bytes.at(span)))
+                {
+                    let (word, bit) = symbol.bit();
+                    set[word] |= bit;
+                }
+            }
+            Categories::Registered(registry) => {
+                for &id in self.layers().flat_map(|layer| layer.categories()) {
+                    for (word, more) in set.iter_mut().zip(registry.bits(id)) {
+                        *word |= more;
+                    }
+                }
+            }
+        }
     }
 
     /// Whether the event, or one above it, has the category `name` or one of

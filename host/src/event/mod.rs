@@ -13,6 +13,7 @@ pub mod list;
 pub mod log_type;
 pub mod open;
 pub mod slot;
+pub mod symbol;
 
 pub use category::{CategoryError, CategoryId, CategoryRegistry};
 pub use event::{Ancestors, Categories, Event, Layer, Parts, Source};
@@ -20,3 +21,4 @@ pub use flatten::{Export, Flattener};
 pub use log_type::LogType;
 pub use open::{OpenContent, OpenError, OpenEvents, OpenId, OpenLimits};
 pub use slot::{Bytes, Field, Slot, SlotValue, Span};
+pub use symbol::{CategorySymbol, Symbol, Symbols, Wanted};

@@ -7,6 +7,8 @@
 
 use fantail_sdk::{FieldValue, List, Timestamp};
 
+use super::symbol::Symbol;
+
 /// A place in one of a layer's two buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -66,6 +68,8 @@ pub enum SlotValue {
 pub struct Slot {
     /// Where the field's name is.
     pub key: Span,
+    /// The name's symbol in the table that the decoder was given.
+    pub symbol: Symbol,
     /// Its value.
     pub value: SlotValue,
 }
@@ -75,6 +79,8 @@ pub struct Slot {
 pub struct Field<'a> {
     /// The field's name.
     pub key: &'a [u8],
+    /// The name's symbol in the table that the decoder was given.
+    pub symbol: Symbol,
     /// Its value.
     pub value: FieldValue<'a>,
 }
@@ -105,7 +111,13 @@ impl<'a> Bytes<'a> {
 
     /// The field in `slot`.
     pub fn field(&self, slot: &Slot) -> Field<'a> {
-        let value = match slot.value {
+        Field { key: self.at(slot.key), symbol: slot.symbol, value: self.value(slot.value) }
+    }
+
+    /// The value in a slot.
+    #[inline]
+    pub fn value(&self, value: SlotValue) -> FieldValue<'a> {
+        match value {
             SlotValue::Text(span) => FieldValue::Text(self.at(span)),
             SlotValue::Integer(number) => FieldValue::Integer(number),
             SlotValue::Timestamp(time) => FieldValue::Timestamp(time),
@@ -114,7 +126,6 @@ impl<'a> Bytes<'a> {
                 FieldValue::List(List::from_escaped(self.at(span), count as usize))
             }
             SlotValue::Json(span) => FieldValue::Json(self.at(span)),
-        };
-        Field { key: self.at(slot.key), value }
+        }
     }
 }

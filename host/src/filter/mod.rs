@@ -36,6 +36,7 @@ mod origin;
 mod parser;
 pub mod sample;
 mod set;
+mod wanted;
 mod warning;
 mod wildcard;
 

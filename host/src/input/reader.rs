@@ -172,7 +172,8 @@ impl State {
     /// Reads to the end. Of a `pipe`, what has arrived is read even when the reader
     /// is to end: its writer counts it as delivered.
     fn read(&mut self, file: &OwnedFd, name: &str, pipe: bool) {
-        let mut session = Session::new(Arc::clone(&self.input), name.to_owned());
+        let mut session =
+            Session::new(Arc::clone(&self.input), name.to_owned(), self.lane.symbols());
         self.left_over.clear();
         while self.wait_for_bytes(file, pipe) {
             let read = self.buffer.fill(&mut self.left_over, |room| {

@@ -15,7 +15,7 @@ use memchr::memchr;
 
 use crate::{
     decode::{Decoded, Decoder, LineError, Protocol},
-    event::OpenLimits,
+    event::{OpenLimits, Symbols},
     pipeline::Lane,
     telemetry::{
         ledger::{InputCounts, InputLedger},
@@ -118,15 +118,16 @@ impl Drop for Session {
 }
 
 impl Session {
-    /// A session that has read nothing yet. `peer` is its name in messages.
-    pub fn new(input: Arc<Input>, peer: String) -> Self {
+    /// A session that has read nothing yet. `peer` is its name in messages;
+    /// `symbols` are those of the lane it will feed.
+    pub fn new(input: Arc<Input>, peer: String, symbols: &Arc<Symbols>) -> Self {
         input.ledger.connected();
         let protocol = match input.kind {
             InputKind::StatsWriter => Some(Protocol::StatsWriter),
             InputKind::Lines(protocol) => protocol,
             InputKind::Any => None,
         };
-        let decoder = protocol.map(|protocol| Decoder::new(protocol, input.open_limits));
+        let decoder = protocol.map(|protocol| Decoder::new(protocol, input.open_limits, symbols));
         Session {
             input,
             peer,
@@ -141,6 +142,7 @@ impl Session {
     /// Reads the whole lines in `bytes`; returns how many bytes it is done with,
     /// and what it wants. The others must come first in the next call.
     pub fn feed(&mut self, bytes: &[u8], lane: &mut Lane) -> (usize, Fed) {
+        self.follow(lane);
         let mut consumed = 0;
         let mut fed = Fed::More;
         while fed == Fed::More {
@@ -164,6 +166,7 @@ impl Session {
 
     /// Reads what is left when no more will come.
     pub fn end(&mut self, rest: &[u8], end: End, lane: &mut Lane) {
+        self.follow(lane);
         if !rest.is_empty() && !self.skipping {
             // A line of JSON that was cut is no JSON any more. In the other
             // formats a cut line may look whole: it counts only where nobody
@@ -182,6 +185,14 @@ impl Session {
             }
         }
         self.input.ledger.add(&mut self.counts);
+    }
+
+    /// Has the decoder look names up where the lane does: it may have gone over to
+    /// another configuration since the last read.
+    fn follow(&mut self, lane: &Lane) {
+        if let Some(decoder) = &mut self.decoder {
+            decoder.set_symbols(lane.symbols());
+        }
     }
 
     /// How much of a line without an end can be dropped: nothing, unless it is
@@ -231,7 +242,7 @@ impl Session {
             self.counts.received += 1;
             return Ok(Fed::More);
         }
-        if self.decoder.is_none() && !self.detect(line) {
+        if self.decoder.is_none() && !self.detect(line, lane) {
             return Ok(Fed::More);
         }
         let Some(decoder) = &mut self.decoder else { return Ok(Fed::More) };
@@ -259,7 +270,7 @@ impl Session {
 
     /// Finds out from the first line what the peer speaks; a line that shows
     /// nothing is rejected, and the next one is asked.
-    fn detect(&mut self, line: &[u8]) -> bool {
+    fn detect(&mut self, line: &[u8], lane: &Lane) -> bool {
         let detected = Protocol::detect(line).filter(|protocol| match self.input.kind {
             InputKind::Any => true,
             InputKind::Lines(_) | InputKind::StatsWriter => *protocol != Protocol::StatsWriter,
@@ -272,7 +283,7 @@ impl Session {
             self.reject("unknown-format", &format!("this is no line of {expected}"), line);
             return false;
         };
-        self.decoder = Some(Decoder::new(protocol, self.input.open_limits));
+        self.decoder = Some(Decoder::new(protocol, self.input.open_limits, lane.symbols()));
         true
     }
 

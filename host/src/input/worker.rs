@@ -249,7 +249,7 @@ impl Worker {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Adopt(socket, input, peer, greeting) => {
-                    self.adopt(socket, Session::new(input, peer), &greeting);
+                    self.adopt(socket, Session::new(input, peer, self.lane.symbols()), &greeting);
                 }
                 Command::Finish => self.finish(),
                 Command::Abandon => self.abandoned = true,

@@ -19,7 +19,7 @@ use crate::{
     },
     decode::Protocol,
     driver::{DriverSource, Exporter, Pauses},
-    event::{OpenLimits, Parts, flatten::Export},
+    event::{OpenLimits, Parts, Symbols, Wanted, flatten::Export},
     filter::{Filter, FilterSet},
     format::{BatchLimits, FormatSource, StagePlan},
     input::{Input, InputKind, Source},
@@ -368,18 +368,30 @@ fn files(patterns: &[Placed<String>]) -> Result<Vec<PathBuf>, Wrong> {
 fn build_routes(config: &Config) -> Result<Routes, BuildError> {
     let mut filters = Vec::new();
     let mut routes = Vec::new();
+    let mut wanted = Wanted::default();
     for metric in &config.metrics {
         let name = &metric.name.value;
         let filter = Filter::parse(&metric.filter.value).map_err(|error| {
             BuildError::new("metric", name, (metric.filter.place, error.to_string()))
         })?;
+        filter.wants(&mut wanted);
+        metric_wants(metric, &mut wanted);
         filters.push(filter);
         let exporter = metric.exporter.as_ref().and_then(|wanted| {
             config.exporters.iter().position(|exporter| exporter.name.value == wanted.value)
         });
         routes.push(Route { metric: name.clone(), exporter, export: export(metric) });
     }
-    Ok(Routes { filters: FilterSet::new(filters), routes })
+    let symbols = Arc::new(Symbols::new(&wanted));
+    Ok(Routes { filters: FilterSet::new(filters), symbols, routes })
+}
+
+/// Adds what the metric asks events for, besides what its filter does.
+fn metric_wants(metric: &MetricConfig, wanted: &mut Wanted) {
+    let MetricConfig { fields, exporter, exporter_include, group_by, .. } = metric;
+    wanted.all_fields |= exporter.is_some() && exporter_include.fields && fields.is_empty();
+    fields.iter().for_each(|field| wanted.field(&field.value));
+    group_by.iter().for_each(|level| wanted.field(&level.field.value));
 }
 
 fn export(metric: &MetricConfig) -> Export {
@@ -395,5 +407,51 @@ fn export(metric: &MetricConfig) -> Export {
     Export {
         include: chosen.fold(Parts::NONE, |all, (_, part)| all.or(part)),
         fields: metric.fields.iter().map(|field| field.value.as_bytes().into()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Include, MetricConfig, metric_wants};
+    use crate::{
+        config::{
+            group_by::{GroupBy, Method, Modifier},
+            source::{Place, Placed},
+        },
+        event::Wanted,
+    };
+
+    fn placed(text: &str) -> Placed<String> {
+        Placed { value: text.to_owned(), place: Place::default() }
+    }
+
+    #[test]
+    fn a_metric_wants_the_fields_it_names_or_all() {
+        let check = |exporter: bool, include: bool, fields: &[&str], expected: (bool, &[&str])| {
+            let group = |field| GroupBy {
+                field: placed(field),
+                method: Method::Discrete { modifier: Modifier::default() },
+            };
+            let metric = MetricConfig {
+                name: placed("m"),
+                filter: placed("event=e"),
+                fields: fields.iter().map(|field| placed(field)).collect(),
+                exporter: exporter.then(|| placed("x")),
+                exporter_include: Include { fields: include, ..Include::default() },
+                description: String::new(),
+                group_by: vec![group("g")],
+                group_by_max_series: 1,
+            };
+            let mut wanted = Wanted::default();
+            metric_wants(&metric, &mut wanted);
+            let mut named = Wanted { all_fields: expected.0, ..Wanted::default() };
+            expected.1.iter().for_each(|name| named.field(name));
+            assert_eq!(wanted, named);
+        };
+        check(true, true, &[], (true, &["g"]));
+        check(true, true, &["a", "b"], (false, &["a", "b", "g"]));
+        check(true, false, &[], (false, &["g"]));
+        check(false, true, &[], (false, &["g"]));
+        check(false, true, &["a"], (false, &["a", "g"]));
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use fantail_sdk::Timestamp;
 
 use crate::{
-    event::{Event, flatten::Flattener},
+    event::{Event, Symbols, flatten::Flattener},
     format::{Stage, StagePlan},
     route::{Router, Routes},
     statistics::{Counter, Statistics},
@@ -84,6 +84,12 @@ impl Lane {
         }
         self.now = Timestamp::now();
         self.blocked_by.clear();
+    }
+
+    /// The names that this lane asks events for: the decoder of an event must have
+    /// looked its fields up there.
+    pub fn symbols(&self) -> &Arc<Symbols> {
+        self.router.symbols()
     }
 
     /// Routes an event: counts it, formats it for every exporter that wants it.

@@ -17,6 +17,8 @@
 //!
 //! Every other item is ignored (`a`, to log the source always, among them).
 
+use std::sync::Arc;
+
 use fantail_sdk::{Timestamp, tab_escape};
 
 use super::address::{self, Form};
@@ -24,7 +26,9 @@ use super::number;
 use super::token::{Token, Tokens};
 use crate::decode::{LineError, Reason};
 use crate::event::key_index::{Inserted, KeyIndex};
-use crate::event::{Bytes, CategoryId, CategoryRegistry, Layer, Slot, SlotValue, Source, Span};
+use crate::event::{
+    Bytes, CategoryId, CategoryRegistry, Layer, Slot, SlotValue, Source, Span, Symbol, Symbols,
+};
 
 /// Fields that one line may set.
 pub(super) const FIELDS_MAX: usize = 1000;
@@ -41,6 +45,7 @@ pub(super) struct Draft {
     has_escapes: bool,
     slots: Vec<Slot>,
     keys: KeyIndex,
+    symbols: Arc<Symbols>,
     pub categories: Vec<CategoryId>,
     name: Option<Span>,
     source: Option<(Span, u32)>,
@@ -49,6 +54,16 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// What the configuration asks for.
+    pub(super) fn symbols(&self) -> &Arc<Symbols> {
+        &self.symbols
+    }
+
+    /// Looks names up in this table from the next line on.
+    pub(super) fn set_symbols(&mut self, symbols: Arc<Symbols>) {
+        self.symbols = symbols;
+    }
+
     /// Reads all that is left of the line. After an error, the draft is of no use.
     pub(super) fn read(
         &mut self,
@@ -93,7 +108,8 @@ impl Draft {
         let duration =
             sent.map_or(0, |sent| sent.as_micros().saturating_sub(self.created.as_micros()));
         let key = Span::scratch(0, DURATION.len());
-        self.put(line, Slot { key, value: SlotValue::Integer(duration) });
+        let value = SlotValue::Integer(duration);
+        self.put(line, Slot { key, symbol: Symbol::DURATION, value });
         duration
     }
 
@@ -174,8 +190,9 @@ impl Draft {
     }
 
     fn set(&mut self, line: &[u8], key: Token<'_>, value: SlotValue) -> Result<(), LineError> {
-        let slot = Slot { key: self.text(key), value };
-        self.put(line, slot);
+        let span = self.text(key);
+        let symbol = self.symbols.find(self.bytes(line).at(span));
+        self.put(line, Slot { key: span, symbol, value });
         if self.slots.len() > FIELDS_MAX {
             return Err(LineError::new(Reason::TooMany, key.start, "no more than 1000 fields"));
         }

@@ -23,12 +23,14 @@ mod item;
 mod number;
 mod token;
 
+use std::sync::Arc;
+
 use fantail_sdk::tab_escape;
 
 use super::{Decoded, LineError, Reason};
 use crate::event::{
     Ancestors, Categories, CategoryError, CategoryRegistry, Event, LogType, OpenContent, OpenError,
-    OpenEvents, OpenId, OpenLimits, Parts,
+    OpenEvents, OpenId, OpenLimits, Parts, Symbols,
 };
 use item::{Draft, argument, syntax};
 use token::{Token, Tokens};
@@ -53,19 +55,33 @@ pub struct StatsWriter {
 
 impl Default for StatsWriter {
     fn default() -> Self {
-        Self::new(OpenLimits::default())
+        Self::new(OpenLimits::default(), Arc::default())
     }
 }
 
 impl StatsWriter {
     /// A connection that has sent nothing yet, and may keep what `limits` says.
-    pub fn new(limits: OpenLimits) -> Self {
+    /// The configuration asks for `symbols`.
+    pub fn new(limits: OpenLimits, symbols: Arc<Symbols>) -> Self {
+        let mut draft = Draft::default();
+        draft.set_symbols(Arc::clone(&symbols));
         StatsWriter {
-            registry: CategoryRegistry::default(),
+            registry: CategoryRegistry::new(symbols),
             open: OpenEvents::new(limits),
-            draft: Draft::default(),
+            draft,
             version_seen: false,
         }
+    }
+
+    /// Goes over to the names of another configuration: what is known so far is
+    /// looked up anew.
+    pub fn set_symbols(&mut self, symbols: &Arc<Symbols>) {
+        if Arc::ptr_eq(self.draft.symbols(), symbols) {
+            return;
+        }
+        self.open.resolve(symbols);
+        self.registry.set_symbols(Arc::clone(symbols));
+        self.draft.set_symbols(Arc::clone(symbols));
     }
 
     /// The events that the client has open.

@@ -36,7 +36,7 @@ fn show(event: &Event<'_>) -> String {
             shown += &format!(" #{}", text(registry.name(id)));
         }
     }
-    for Field { key, value } in event.own.fields() {
+    for Field { key, value, .. } in event.own.fields() {
         let value = match value {
             FieldValue::Text(bytes) => format!("'{}'", text(bytes)),
             FieldValue::Integer(number) => number.to_string(),

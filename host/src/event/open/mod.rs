@@ -15,6 +15,7 @@ use super::event::{Layer, Source};
 use super::key_index::KeyIndex;
 use super::log_type::LogType;
 use super::slot::{Bytes, Field, Slot, SlotValue, Span};
+use super::symbol::Symbols;
 
 /// An open event's place in its [`OpenEvents`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,6 +224,16 @@ impl OpenEvents {
         Ok(())
     }
 
+    /// Looks all fields' names up anew, in the table of another configuration.
+    pub fn resolve(&mut self, symbols: &Symbols) {
+        for Place { event, .. } in &mut self.places {
+            let bytes = Bytes::new(&event.arena, &[]);
+            for slot in &mut event.slots {
+                slot.symbol = symbols.find(bytes.at(slot.key));
+            }
+        }
+    }
+
     /// Ends the event that the peer calls `peer_id`; false when there is none.
     pub fn end(&mut self, peer_id: u64) -> bool {
         let Some(id) = self.by_peer_id.remove(&peer_id) else { return false };
@@ -317,7 +328,7 @@ impl OpenEvent {
     fn push(&mut self, field: Field<'_>) {
         let value = self.keep_value(field.value);
         let key = self.keep(field.key);
-        self.slots.push(Slot { key, value });
+        self.slots.push(Slot { key, symbol: field.symbol, value });
     }
 
     fn keep_value(&mut self, value: FieldValue<'_>) -> SlotValue {
@@ -362,6 +373,7 @@ impl OpenEvent {
             .iter()
             .map(|slot| Slot {
                 key: keep(slot.key),
+                symbol: slot.symbol,
                 value: match slot.value {
                     SlotValue::Text(span) => SlotValue::Text(keep(span)),
                     SlotValue::Ip(span) => SlotValue::Ip(keep(span)),

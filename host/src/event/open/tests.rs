@@ -8,7 +8,9 @@ use std::rc::Rc;
 use fantail_sdk::{FieldValue, Timestamp};
 
 use super::{OpenContent, OpenError, OpenEvents, OpenLimits};
-use crate::event::{Bytes, CategoryRegistry, Layer, Slot, SlotValue, Source, Span};
+use crate::event::{
+    Bytes, CategoryRegistry, Layer, Slot, SlotValue, Source, Span, Symbol, Symbols, Wanted,
+};
 
 #[derive(Debug, Default)]
 struct Model {
@@ -60,7 +62,8 @@ fn said(random: &mut Random) -> Said {
         Span::line(start, said.bytes.len())
     };
     for (key, value) in &said.fields {
-        let slot = Slot { key: keep(key), value: SlotValue::Text(keep(value)) };
+        let value = SlotValue::Text(keep(value));
+        let slot = Slot { key: keep(key), symbol: Symbol::NONE, value };
         said.slots.push(slot);
     }
     said
@@ -190,12 +193,9 @@ fn what_a_limit_refuses_changes_nothing() {
         last_sent: None,
         own: Layer::new(Bytes::new(bytes, &[]), slots, &[]),
     };
-    let field = |start| Slot { key: Span::line(start, start + 1), value: SlotValue::Integer(1) };
+    let field = |start| slot(start, SlotValue::Integer(1));
     let fields: &'static [Slot] = Vec::leak((0..4).map(field).collect());
-    let long: &'static [Slot] = Vec::leak(vec![Slot {
-        key: Span::line(0, 1),
-        value: SlotValue::Text(Span::line(0, 2_900)),
-    }]);
+    let long: &'static [Slot] = Vec::leak(vec![slot(0, SlotValue::Text(Span::line(0, 2_900)))]);
     let keys = &b"abcd"[..];
     assert_eq!(open.begin(1, None, &content(&fields[..3], keys)), Err(OpenError::TooMany));
     assert_eq!(open.begin(1, None, &content(long, &bytes)), Err(OpenError::TooMany));
@@ -216,4 +216,52 @@ fn what_a_limit_refuses_changes_nothing() {
     assert_eq!(open.begin(3, None, &content(&[], keys)), Err(OpenError::TooMany));
     assert!(open.end(2));
     assert!(open.begin(3, None, &content(&[], keys)).is_ok());
+}
+
+#[test]
+fn open_fields_follow_the_table_of_symbols() {
+    let table = |names: &[&str]| {
+        let mut wanted = Wanted::all();
+        names.iter().for_each(|name| wanted.field(name));
+        Symbols::new(&wanted)
+    };
+    let content = |slots| OpenContent {
+        name: None,
+        log_type: None,
+        source: None,
+        created: Timestamp::from_micros(0),
+        last_sent: None,
+        own: Layer::new(Bytes::new(b"abcd", &[]), slots, &[]),
+    };
+    let slots = [0, 1, 2].map(|start| slot(start, SlotValue::Integer(start as i64)));
+    let mut open = OpenEvents::new(OpenLimits::default());
+    let parent = open.begin(1, None, &content(&slots[..2])).unwrap();
+    let id = open.begin(2, Some(parent), &content(&slots[2..])).unwrap();
+    // The parent has ended, and is looked at by its child still.
+    assert!(open.end(1));
+    let first = table(&["b", "d"]);
+    let second = table(&["c", "b", "a"]);
+    for symbols in [&first, &second] {
+        open.resolve(symbols);
+        for (place, name) in [&b"a"[..], b"b", b"c", b"d"].into_iter().enumerate() {
+            let mut values = open.chain(Some(id)).map(|event| event.layer());
+            let found = values.find_map(|layer| layer.value_of(symbols.find(name)));
+            let known = symbols.find(name).is_some() && place < 3;
+            assert_eq!(found, known.then_some(FieldValue::Integer(place as i64)), "{place}");
+        }
+    }
+    // What an UPDATE adds has its symbol from the decoder, and the others keep theirs.
+    let mut added = slot(3, SlotValue::Integer(7));
+    added.symbol = first.find(b"d");
+    open.resolve(&first);
+    open.update(parent, &content(&[slot(1, SlotValue::Integer(8)), added])).unwrap();
+    let layer = open.event(parent).layer();
+    assert_eq!(layer.value_of(first.find(b"d")), Some(FieldValue::Integer(7)));
+    assert_eq!(layer.value_of(first.find(b"b")), Some(FieldValue::Integer(8)));
+    assert_eq!(layer.value_of(Symbol::NONE), None);
+}
+
+/// A slot whose name is the byte at `start`.
+fn slot(start: usize, value: SlotValue) -> Slot {
+    Slot { key: Span::line(start, start + 1), symbol: Symbol::NONE, value }
 }

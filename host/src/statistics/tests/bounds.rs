@@ -2,7 +2,7 @@
 
 use super::{count, of, plan, shown};
 use crate::event::builder::{EventBuilder, EventChain};
-use crate::event::{Bytes, Event, Layer, Slot, SlotValue, Span};
+use crate::event::{Bytes, Event, Layer, Slot, SlotValue, Span, Symbol};
 use crate::statistics::series::OVERFLOW;
 
 fn user(number: u32) -> EventBuilder {
@@ -58,8 +58,16 @@ fn any_number_of_users_makes_ten_thousand_series() {
     for number in 0..USERS {
         let line = format!("user\tn\tu{number}");
         let slots = [
-            Slot { key: Span::line(0, 4), value: SlotValue::Text(Span::line(7, line.len())) },
-            Slot { key: Span::line(5, 6), value: SlotValue::Integer(i64::from(number)) },
+            Slot {
+                key: Span::line(0, 4),
+                symbol: Symbol::NONE,
+                value: SlotValue::Text(Span::line(7, line.len())),
+            },
+            Slot {
+                key: Span::line(5, 6),
+                symbol: Symbol::NONE,
+                value: SlotValue::Integer(i64::from(number)),
+            },
         ];
         let own = Layer::new(Bytes::new(line.as_bytes(), &[]), &slots, &[]);
         counter.count(0, &Event { own, ..chain.event() });
