@@ -38,6 +38,18 @@ impl<'l> JsonReader<'l> {
         self.at
     }
 
+    /// The bytes of the line from `start` to `end`.
+    pub(super) fn between(&self, start: usize, end: usize) -> Option<&'l [u8]> {
+        self.line.get(start..end)
+    }
+
+    /// Goes on at `offset`, behind a colon that is known to be there, and blanks.
+    #[inline]
+    pub(super) fn go_to(&mut self, offset: usize) {
+        self.at = offset;
+        self.skip_blanks();
+    }
+
     /// The byte that is read next.
     #[inline]
     pub(super) fn peek(&self) -> Option<u8> {
@@ -211,6 +223,19 @@ impl<'l> JsonReader<'l> {
             Some(b'[') => self.list(scratch),
             _ => self.json(scratch),
         }
+    }
+
+    /// Takes the value of a field that nothing asks for: any that JSON has.
+    #[inline]
+    pub(super) fn skip_value(&mut self, scratch: &mut Vec<u8>) -> Result<(), LineError> {
+        if self.peek() == Some(b'"') {
+            let end = clean_end(self.line, self.at + 1);
+            if self.line.get(end) == Some(&b'"') {
+                self.at = end + 1;
+                return Ok(());
+            }
+        }
+        self.json(scratch).map(|_| ())
     }
 
     /// Takes the number that begins here, as its text.

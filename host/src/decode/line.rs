@@ -5,6 +5,8 @@ use std::sync::Arc;
 use fantail_sdk::Timestamp;
 
 use super::error::{LineError, Reason};
+use super::shape::{Beginning, Shapes};
+use crate::event::key_index::{Inserted, KeyIndex};
 use crate::event::{
     Ancestors, Bytes, Categories, Event, Layer, Parts, Slot, SlotValue, Span, Symbol, Symbols,
 };
@@ -17,9 +19,6 @@ pub const CATEGORIES_MAX: usize = 1000;
 
 /// The longest line, in bytes; inputs have limits far below.
 pub const LINE_LENGTH_MAX: usize = (1 << 31) - 1;
-
-/// Up to this many keys are compared each with each other; more are sorted.
-const COMPARED_KEYS_MAX: usize = 32;
 
 /// What a peer speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,17 +64,19 @@ pub struct LineScratch {
     categories: Vec<Span>,
     /// Texts that had to be written anew: never longer than the line.
     pub(super) text: Vec<u8>,
-    keys: Vec<KeyMark>,
-    sorted_keys: Vec<u32>,
+    /// The slots' keys, once the line does not follow a known shape.
+    keys: KeyIndex,
+    keys_are_known: bool,
+    shapes: Shapes,
 }
 
-/// What is remembered of a field's key.
+/// A field's name.
 #[derive(Clone, Copy, Debug)]
-struct KeyMark {
-    /// Differs for most keys that differ.
-    fingerprint: u64,
-    /// Where in the line the field stands.
-    offset: u32,
+pub(super) struct Name {
+    pub(super) key: Span,
+    pub(super) symbol: Symbol,
+    /// Nothing asks for the field: its value is passed over.
+    pub(super) skipped: bool,
 }
 
 /// An event of which some parts are known.
@@ -103,7 +104,9 @@ impl<'a> Draft<'a> {
         }
         scratch.slots.clear();
         scratch.categories.clear();
-        scratch.keys.clear();
+        scratch.keys_are_known = false;
+        let skips = !scratch.symbols.all_wanted();
+        scratch.shapes.begin(if skips { Beginning::Wanted } else { Beginning::Every });
         scratch.text.clear();
         scratch.text.reserve(line.len());
         Ok(Draft {
@@ -148,46 +151,95 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Adds a field that stands at `offset`.
-    #[inline]
-    pub(super) fn field(
+    /// The name of the field that begins with `rest`, at `offset`, if it was
+    /// foreseen; and where its value is. `before` and `behind` are how many bytes of
+    /// the learned heads stand before and behind the name.
+    #[inline(always)]
+    pub(super) fn foreseen(
+        &mut self,
+        offset: usize,
+        before: usize,
+        behind: usize,
+    ) -> Option<(Name, usize)> {
+        if !self.scratch.shapes.is_following() {
+            return None;
+        }
+        let mut place = self.scratch.shapes.place();
+        let known = self.scratch.shapes.follow(&mut place, self.line.get(offset..)?)?;
+        self.scratch.shapes.go_to(place);
+        let value = offset + known.len as usize;
+        let key = Span::line(offset + before, value - behind);
+        let skipped = !known.wanted && !self.scratch.symbols.all_wanted();
+        Some((Name { key, symbol: known.symbol, skipped }, value))
+    }
+
+    /// The name that was read at `key` behind `offset`. If it stands in the line as
+    /// it is, `head` is all by which it can be told there.
+    ///
+    /// # Errors
+    ///
+    /// When there was a field with that name before, unless nothing asks for it.
+    pub(super) fn read_name(
         &mut self,
         key: Span,
+        head: Option<&[u8]>,
+        offset: usize,
+    ) -> Result<Name, LineError> {
+        let LineScratch { symbols, slots, text, keys, keys_are_known, shapes, .. } =
+            &mut *self.scratch;
+        let bytes = Bytes::new(self.line, text);
+        let symbol = symbols.find(bytes.at(key));
+        let skipped = !symbols.is_wanted(symbol);
+        if !skipped {
+            let key_at = |number: usize| bytes.at(slots[number].key);
+            if !std::mem::replace(keys_are_known, true) {
+                // The line has left the known shapes.
+                keys.clear();
+                for slot in slots.iter() {
+                    keys.insert(bytes.at(slot.key), key_at);
+                }
+            }
+            if keys.insert(bytes.at(key), key_at) != Inserted::New {
+                return Err(LineError::new(Reason::Duplicate, offset, "no field a second time"));
+            }
+        }
+        match head {
+            Some(head) => shapes.learn(head, symbol, !skipped),
+            None => shapes.stop(),
+        }
+        Ok(Name { key, symbol, skipped })
+    }
+
+    /// Adds a field that stands at `offset`.
+    #[inline(always)]
+    pub(super) fn field(
+        &mut self,
+        name: Name,
         value: SlotValue,
         offset: usize,
     ) -> Result<(), LineError> {
         if self.scratch.slots.len() == FIELDS_MAX {
             return Err(LineError::new(Reason::TooManyFields, offset, "at most 1000 fields"));
         }
-        let name = self.at(key);
-        let fingerprint = fingerprint(name);
-        let symbol = self.scratch.symbols.find(name);
         if let SlotValue::Integer(number) = value
-            && symbol == Symbol::DURATION
+            && name.symbol == Symbol::DURATION
         {
             self.duration = Some(number);
         }
-        self.scratch.keys.push(KeyMark { fingerprint, offset: offset as u32 });
-        self.scratch.slots.push(Slot { key, symbol, value });
+        self.scratch.slots.push(Slot { key: name.key, symbol: name.symbol, value });
         Ok(())
     }
 
     /// The event.
-    ///
-    /// # Errors
-    ///
-    /// When two fields have the same key.
-    pub(super) fn finish(self) -> Result<Event<'a>, LineError> {
-        if let Some(offset) = self.scratch.duplicate_key(self.line) {
-            return Err(LineError::new(Reason::Duplicate, offset, "no field a second time"));
-        }
+    pub(super) fn finish(self) -> Event<'a> {
+        self.scratch.shapes.end();
         let scratch: &'a LineScratch = self.scratch;
         let bytes = Bytes::new(self.line, &scratch.text);
         let duration = self.duration.unwrap_or_else(|| match (self.start_time, self.end_time) {
             (Some(start), Some(end)) => end.as_micros().saturating_sub(start.as_micros()),
             _ => 0,
         });
-        Ok(Event {
+        Event {
             name: self.name.map(|name| bytes.at(name)),
             log_type: None,
             source: None,
@@ -199,7 +251,7 @@ impl<'a> Draft<'a> {
             own: Layer::new(bytes, &scratch.slots, &[]),
             ancestors: Ancestors::default(),
             categories: Categories::Named(bytes, &scratch.categories),
-        })
+        }
     }
 }
 
@@ -209,44 +261,18 @@ impl LineScratch {
         LineScratch { symbols, ..LineScratch::default() }
     }
 
+    #[cfg(test)]
+    pub(super) fn shapes(&mut self) -> &mut Shapes {
+        &mut self.shapes
+    }
+
     /// Goes over to the names of another configuration.
     pub fn set_symbols(&mut self, symbols: &Arc<Symbols>) {
         if !Arc::ptr_eq(&self.symbols, symbols) {
             self.symbols = Arc::clone(symbols);
+            self.shapes.clear();
         }
     }
-
-    /// Where a field stands whose key an earlier one has too.
-    fn duplicate_key(&mut self, line: &[u8]) -> Option<usize> {
-        let bytes = Bytes::new(line, &self.text);
-        let key = |index: usize| bytes.at(self.slots[index].key);
-        if self.keys.len() <= COMPARED_KEYS_MAX {
-            return self.keys.iter().enumerate().find_map(|(index, mark)| {
-                let same = |earlier: usize| {
-                    self.keys[earlier].fingerprint == mark.fingerprint && key(earlier) == key(index)
-                };
-                (0..index).any(same).then_some(mark.offset as usize)
-            });
-        }
-        self.sorted_keys.clear();
-        self.sorted_keys.extend(0..self.keys.len() as u32);
-        self.sorted_keys.sort_unstable_by_key(|&index| (key(index as usize), index));
-        let mut pairs = self.sorted_keys.windows(2);
-        let pair = pairs.find(|pair| key(pair[0] as usize) == key(pair[1] as usize))?;
-        Some(self.keys[pair[1] as usize].offset as usize)
-    }
-}
-
-/// A number that is the same for the same key, and seldom for another.
-#[inline]
-fn fingerprint(key: &[u8]) -> u64 {
-    let ends = match (key.first_chunk::<8>(), key.last_chunk::<8>()) {
-        (Some(first), Some(last)) => {
-            u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29)
-        }
-        _ => key.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
-    };
-    ends.wrapping_add(key.len() as u64)
 }
 
 #[cfg(test)]

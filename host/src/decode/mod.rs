@@ -3,6 +3,13 @@
 //! A decoder borrows: an event's texts stay in the line they came in, and what
 //! has to be written anew (an escape undone) goes to a scratch buffer that the
 //! connection keeps. Nothing is dropped silently: a line is taken whole or not at all.
+//!
+//! A field that the configuration does not ask for (see [`Symbols`]) is passed over
+//! where nothing else could ask for it later: it is not in the event. What it would
+//! be rejected for is not looked at then, but for what finds its end: a value
+//! that is no number, time or address (stats-writer), an escape that there is not
+//! (tab-text), its name a second time, and how many such fields there are. In JSON it must still be
+//! JSON, nested no deeper than the limit.
 
 pub mod error;
 pub mod stats_writer;
@@ -11,7 +18,10 @@ mod json_reader;
 pub mod tab_text;
 pub mod line;
 mod number;
+mod shape;
+mod side_by_side;
 mod time;
+mod token;
 
 pub use error::{LineError, Reason};
 pub use line::{LineScratch, Protocol};
@@ -79,6 +89,21 @@ impl Decoder {
         }
     }
 
+    /// As it is, but without the learning of shapes: what the tests compare with.
+    #[cfg(test)]
+    fn without_shapes(mut self) -> Self {
+        self.shapes().turn_off();
+        self
+    }
+
+    #[cfg(test)]
+    fn shapes(&mut self) -> &mut shape::Shapes {
+        match self {
+            Decoder::StatsWriter(writer) => writer.shapes(),
+            Decoder::Json(scratch) | Decoder::TabText(scratch) => scratch.shapes(),
+        }
+    }
+
     /// Decodes the next line, given without its LF.
     ///
     /// # Errors
@@ -95,75 +120,4 @@ impl Decoder {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::{Decoded, Decoder, Protocol};
-    use crate::event::{OpenLimits, Symbols, Wanted};
-
-    fn table(fields: &[&str], categories: &[&str]) -> Arc<Symbols> {
-        let mut wanted = Wanted::all();
-        fields.iter().for_each(|name| wanted.field(name));
-        categories.iter().for_each(|name| wanted.category(name));
-        Arc::new(Symbols::new(&wanted))
-    }
-
-    /// The symbols of the last line's fields by name, and its categories' bits.
-    fn symbols(decoder: &mut Decoder, line: &str, symbols: &Symbols) -> (Vec<String>, Vec<u64>) {
-        let Ok(Decoded::Event(event)) = decoder.decode(line.as_bytes()) else { panic!("{line}") };
-        let fields = event.layers().flat_map(|layer| layer.fields());
-        let name = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let fields = fields.filter(|field| field.symbol.is_some()).map(|field| {
-            assert_eq!(symbols.name(field.symbol), field.key);
-            assert_eq!(event.value_of(field.symbol), event.value(field.key));
-            name(field.key)
-        });
-        let mut bits = vec![0; symbols.category_words()];
-        event.category_bits(symbols, &mut bits);
-        (fields.collect(), bits)
-    }
-
-    #[test]
-    fn every_decoder_notes_the_symbols_of_the_table_it_has() {
-        let before =
-            ["VERSION\tstats-client\t4\t0", "CATEGORY\tstorage", "CATEGORY\tmbox\tstorage"];
-        let begin = "BEGIN\t7\t0\t0\t1\t0\tcmbox\tSuser\tx\tSother\ty";
-        let lines = [
-            (Protocol::StatsWriter, "EVENT\t0\t7\t0\t1\t0\tIn\t3\tSo\x01tther\tz"),
-            (
-                Protocol::Json,
-                r#"{"categories":["mbox","storage"],
-                    "fields":{"n":3,"o\tther":"z","duration":0,"user":"x","other":"y"}}"#,
-            ),
-            (
-                Protocol::TabText,
-                "category:mbox\tcategory:storage\tfield:n=3\tfield:o\x01tther=z\t\
-                 field:duration=0\tfield:user=x\tfield:other=y",
-            ),
-        ];
-        let first = table(&["n", "user", "o\tther"], &["storage"]);
-        let second = table(&["other"], &["inbox", "mbox", "storage"]);
-        for (protocol, line) in lines {
-            let mut decoder = Decoder::new(protocol, OpenLimits::default(), &first);
-            if protocol == Protocol::StatsWriter {
-                for line in before.iter().chain([&begin]) {
-                    decoder.decode(line.as_bytes()).unwrap();
-                }
-            }
-            let mut check = |table: &Arc<Symbols>, mut expected: Vec<&str>, bits: u64| {
-                decoder.set_symbols(table);
-                let (mut found, set) = symbols(&mut decoder, line, table);
-                found.sort();
-                found.dedup();
-                expected.sort_unstable();
-                assert_eq!(
-                    (found, set),
-                    (expected.into_iter().map(str::to_owned).collect(), vec![bits])
-                );
-            };
-            check(&first, vec!["n", "o\tther", "duration", "user"], 0b1);
-            check(&second, vec!["other", "duration"], 0b110);
-            check(&first, vec!["n", "o\tther", "duration", "user"], 0b1);
-        }
-    }
-}
+mod tests;

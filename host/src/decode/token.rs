@@ -1,5 +1,9 @@
 //! The arguments of a line, separated by TABs.
 
+use fantail_sdk::tab_escape;
+
+use super::side_by_side::{BLOCK, places_of};
+
 /// One argument, still escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Token<'a> {
@@ -19,21 +23,32 @@ impl Token<'_> {
 /// The arguments of one line in order; a line has one at least.
 ///
 /// Arguments are some 8 bytes long, so looking for each TAB anew would cost more
-/// than the looking: the TABs of 8 bytes are found together and kept in a mask.
+/// than the looking: the TABs of a block are found together and kept as bits.
 #[derive(Clone, Debug)]
 pub(super) struct Tokens<'a> {
     line: &'a [u8],
     /// Where the next argument starts; beyond the line when there is none.
     start: usize,
-    /// Where the 8 bytes start that `tabs` is about.
+    /// Where the first byte would be that has a bit in `tabs`.
     block: usize,
-    /// The highest bit of each byte that is a TAB and was not reached yet.
+    /// A bit for each TAB of the block that was not reached yet.
     tabs: u64,
+    /// How much of the line was looked at.
+    seen: usize,
+    escapes: bool,
 }
 
 impl<'a> Tokens<'a> {
+    #[inline]
     pub(super) fn new(line: &'a [u8]) -> Self {
-        Tokens { line, start: 0, block: 0, tabs: tabs_at(line, 0) }
+        let mut tokens = Tokens { line, start: 0, block: 0, tabs: 0, seen: 0, escapes: false };
+        tokens.look();
+        tokens
+    }
+
+    /// The whole line.
+    pub(super) fn line(&self) -> &'a [u8] {
+        self.line
     }
 
     /// The column of the next argument, or of the line's end.
@@ -41,24 +56,82 @@ impl<'a> Tokens<'a> {
         self.start.min(self.line.len())
     }
 
+    /// Whether there is no argument left.
+    #[inline(always)]
+    pub(super) fn is_done(&self) -> bool {
+        self.start > self.line.len()
+    }
+
+    /// Whether there may be an escape in what was read so far.
+    #[inline]
+    pub(super) fn has_escapes(&self) -> bool {
+        self.escapes
+    }
+
+    /// What is left of the line; nothing also when there is no argument left.
+    #[inline(always)]
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.line.get(self.start..).unwrap_or_default()
+    }
+
+    /// Passes over the next argument, which is `len` bytes long without its TAB.
+    #[inline(always)]
+    pub(super) fn pass(&mut self, len: usize) {
+        let start = self.start;
+        self.start = self.next_tab() + 1;
+        debug_assert_eq!(self.start, start + len + 1, "the argument's length");
+    }
+
+    #[inline(always)]
     fn next_tab(&mut self) -> usize {
         while self.tabs == 0 {
-            self.block += 8;
-            if self.block >= self.line.len() {
+            if self.seen >= self.line.len() {
                 return self.line.len();
             }
-            self.tabs = tabs_at(self.line, self.block);
+            self.look();
         }
-        let at = self.block + self.tabs.trailing_zeros() as usize / 8;
+        let at = self.block + self.tabs.trailing_zeros() as usize;
         self.tabs &= self.tabs - 1;
         at
+    }
+
+    /// Looks at the next block.
+    #[inline(always)]
+    fn look(&mut self) {
+        let (tabs, escapes) = block_at(self.line, self.seen);
+        self.block = self.seen;
+        self.seen += BLOCK;
+        self.tabs = tabs;
+        self.escapes |= escapes;
+    }
+}
+
+/// The bits of the TABs among the 64 bytes at `start`, and whether there may be an escape.
+// Not a method, so that whoever goes through the arguments keeps the state in registers.
+#[inline(never)]
+fn block_at(line: &[u8], start: usize) -> (u64, bool) {
+    let rest = &line[start..];
+    let places = |block, seen: usize| {
+        (places_of(b'\t', block) >> seen, places_of(tab_escape::ESCAPE, block) != 0)
+    };
+    if let Some(block) = rest.first_chunk::<BLOCK>() {
+        return places(block, 0);
+    }
+    match line.last_chunk::<BLOCK>() {
+        // With bytes before the start, which do not count.
+        Some(block) => places(block, (BLOCK - rest.len()).min(BLOCK - 1)),
+        None => {
+            let mut block = [0; BLOCK];
+            block[..rest.len()].copy_from_slice(rest);
+            places(&block, 0)
+        }
     }
 }
 
 impl<'a> Iterator for Tokens<'a> {
     type Item = Token<'a>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Token<'a>> {
         let start = self.start;
         if start > self.line.len() {
@@ -70,28 +143,27 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
-/// The highest bit of each byte that is a TAB, among the 8 bytes at `block`.
-#[inline]
-fn tabs_at(line: &[u8], block: usize) -> u64 {
-    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    const TABS: u64 = 0x0909_0909_0909_0909;
-    let rest = &line[block..];
-    let bytes = match rest.first_chunk() {
-        Some(bytes) => *bytes,
-        None => {
-            let mut bytes = [0; 8];
-            bytes[..rest.len()].copy_from_slice(rest);
-            bytes
-        }
-    };
-    let differs = u64::from_le_bytes(bytes) ^ TABS;
-    // No carry leaves its byte, so the mask is exact.
-    !((differs & LOW).wrapping_add(LOW) | differs | LOW)
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Token, Tokens};
+
+    fn check(line: &[u8]) {
+        let mut start = 0;
+        let expected = line.split(|&byte| byte == b'\t').map(|bytes| {
+            let token = Token { start, bytes };
+            start = token.end() + 1;
+            token
+        });
+        let mut tokens = Tokens::new(line);
+        assert!(tokens.by_ref().eq(expected), "{line:?}");
+        assert_eq!(tokens.has_escapes(), line.contains(&1), "{line:?}");
+        let mut passing = Tokens::new(line);
+        for bytes in line.split(|&byte| byte == b'\t') {
+            assert!(passing.rest().starts_with(bytes));
+            passing.pass(bytes.len());
+        }
+        assert_eq!((passing.next(), passing.rest()), (None, &b""[..]));
+    }
 
     #[test]
     fn arguments_are_what_stands_between_tabs() {
@@ -100,17 +172,24 @@ mod tests {
             // Every pattern of TABs, their neighbours and other bytes in 12 places.
             line.clear();
             line.extend(
-                (0..12).map(|bit| [b'\t', [8, 10, 0x89, 0][bit % 4]][(step >> bit & 1) as usize]),
+                (0..12).map(|bit| [b'\t', [8, 10, 0x89, 1][bit % 4]][(step >> bit & 1) as usize]),
             );
             for len in 0..=line.len() {
-                let line = &line[..len];
-                let mut start = 0;
-                let expected = line.split(|&byte| byte == b'\t').map(|bytes| {
-                    let token = Token { start, bytes };
-                    start = token.end() + 1;
-                    token
-                });
-                assert!(Tokens::new(line).eq(expected), "{line:?}");
+                check(&line[..len]);
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_are_joined() {
+        for len in 0..200 {
+            for one in 0..len {
+                for other in [one, (one + 1) % len, (one + 63) % len, (one + 64) % len] {
+                    let mut line = vec![b'x'; len];
+                    line[one] = b'\t';
+                    line[other] = if one % 7 == 0 { 1 } else { b'\t' };
+                    check(&line);
+                }
             }
         }
     }

@@ -26,8 +26,9 @@ impl Span {
     /// # Panics
     ///
     /// When the place is not within the first 2 GiB, far above every line limit.
+    #[inline]
     pub fn line(start: usize, end: usize) -> Self {
-        Span { start: offset(start), len: offset(end - start) }
+        Span { start: offset(start, end), len: (end - start) as u32 }
     }
 
     /// The bytes `start..end` of the scratch buffer.
@@ -35,14 +36,20 @@ impl Span {
     /// # Panics
     ///
     /// When the place is not within the first 2 GiB, far above every line limit.
+    #[inline]
     pub fn scratch(start: usize, end: usize) -> Self {
-        Span { start: offset(start) | IN_SCRATCH, len: offset(end - start) }
+        Span { start: offset(start, end) | IN_SCRATCH, len: (end - start) as u32 }
     }
 }
 
-fn offset(place: usize) -> u32 {
-    assert!(place < IN_SCRATCH as usize, "invariant: lines and scratch are below 2 GiB");
-    place as u32
+/// The first byte's place; both are in range when the last one is.
+#[inline]
+fn offset(start: usize, end: usize) -> u32 {
+    assert!(
+        start <= end && end < IN_SCRATCH as usize,
+        "invariant: lines and scratch are below 2 GiB"
+    );
+    start as u32
 }
 
 /// What a slot holds, with the bytes of texts left in the buffers.
@@ -103,6 +110,7 @@ impl<'a> Bytes<'a> {
     /// # Panics
     ///
     /// When `span` was made for other, longer buffers: a bug in a decoder.
+    #[inline]
     pub fn at(&self, span: Span) -> &'a [u8] {
         let start = (span.start & !IN_SCRATCH) as usize;
         let buffer = if span.start & IN_SCRATCH == 0 { self.line } else { self.scratch };
@@ -110,12 +118,14 @@ impl<'a> Bytes<'a> {
     }
 
     /// The field in `slot`.
+    // Inlined, for a field that is handed over in memory costs more than finding it.
+    #[inline(always)]
     pub fn field(&self, slot: &Slot) -> Field<'a> {
         Field { key: self.at(slot.key), symbol: slot.symbol, value: self.value(slot.value) }
     }
 
     /// The value in a slot.
-    #[inline]
+    #[inline(always)]
     pub fn value(&self, value: SlotValue) -> FieldValue<'a> {
         match value {
             SlotValue::Text(span) => FieldValue::Text(self.at(span)),

@@ -15,7 +15,7 @@ use fantail_sdk::Timestamp;
 
 use super::error::{LineError, Reason};
 use super::json_reader::JsonReader;
-use super::line::{Draft, LineScratch};
+use super::line::{Draft, LineScratch, Name};
 use super::time;
 use crate::event::{Event, Parts, Span};
 
@@ -44,7 +44,7 @@ pub fn decode<'a>(line: &'a [u8], scratch: &'a mut LineScratch) -> Result<Event<
         reader.skip_blanks();
     }
     reader.end()?;
-    draft.finish()
+    Ok(draft.finish())
 }
 
 /// Takes one of the event's parts.
@@ -137,13 +137,35 @@ fn fields(reader: &mut JsonReader<'_>, draft: &mut Draft<'_>) -> Result<(), Line
     }
     loop {
         let offset = reader.offset();
-        let key = reader.key(&mut draft.scratch.text)?;
-        let value = reader.value(&mut draft.scratch.text)?;
-        draft.field(key, value, offset)?;
+        let name = match draft.foreseen(offset, 1, 2) {
+            Some((name, value)) => {
+                reader.go_to(value);
+                name
+            }
+            None => field_name(reader, draft)?,
+        };
+        if name.skipped {
+            reader.skip_value(&mut draft.scratch.text)?;
+        } else {
+            let value = reader.value(&mut draft.scratch.text)?;
+            draft.field(name, value, offset)?;
+        }
         if !reader.next_member()? {
             return Ok(());
         }
     }
+}
+
+/// Takes a field's name that may be any, and the colon behind it.
+#[inline(never)]
+fn field_name(reader: &mut JsonReader<'_>, draft: &mut Draft<'_>) -> Result<Name, LineError> {
+    let (offset, written) = (reader.offset(), draft.scratch.text.len());
+    let key = reader.key(&mut draft.scratch.text)?;
+    let len = draft.at(key).len();
+    // Quotes and colon belong to what is learned, so that it tells where the name ends.
+    let head = reader.between(offset, offset + len + 3);
+    let head = head.filter(|head| draft.scratch.text.len() == written && head.ends_with(b"\":"));
+    draft.read_name(key, head, offset)
 }
 
 #[cfg(test)]

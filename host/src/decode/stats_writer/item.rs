@@ -23,7 +23,8 @@ use fantail_sdk::{Timestamp, tab_escape};
 
 use super::address::{self, Form};
 use super::number;
-use super::token::{Token, Tokens};
+use crate::decode::shape::{Beginning, Shapes};
+use crate::decode::token::{Token, Tokens};
 use crate::decode::{LineError, Reason};
 use crate::event::key_index::{Inserted, KeyIndex};
 use crate::event::{
@@ -37,15 +38,34 @@ pub(super) const FIELDS_MAX: usize = 1000;
 /// with it, so that a slot can have it as its key.
 const DURATION: &[u8] = b"duration";
 
+/// What stands behind a field's name.
+const VALUE: &str = "the value of the field";
+
+/// What stands behind a time's seconds.
+const MICROS: &str = "microseconds from 0 to 999999";
+
+/// Which fields a line is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fields {
+    /// All: the event outlives this configuration.
+    All,
+    /// Those that the configuration asks for.
+    Wanted,
+}
+
 /// What one line says about an event; reused from line to line.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     /// The texts that are not in the line as they are.
     scratch: Vec<u8>,
-    has_escapes: bool,
     slots: Vec<Slot>,
+    /// The slots' keys, once the line does not follow a known shape.
     keys: KeyIndex,
+    keys_are_known: bool,
+    /// Where among the slots `duration` is.
+    duration_at: Option<usize>,
     symbols: Arc<Symbols>,
+    pub shapes: Shapes,
     pub categories: Vec<CategoryId>,
     name: Option<Span>,
     source: Option<(Span, u32)>,
@@ -62,54 +82,171 @@ impl Draft {
     /// Looks names up in this table from the next line on.
     pub(super) fn set_symbols(&mut self, symbols: Arc<Symbols>) {
         self.symbols = symbols;
+        self.shapes.clear();
     }
 
-    /// Reads all that is left of the line. After an error, the draft is of no use.
+    /// Reads all that is left of the line: all fields, or only those that the
+    /// configuration asks for. After an error, the draft is of no use.
     pub(super) fn read(
         &mut self,
-        line: &[u8],
+        tokens: &mut Tokens<'_>,
+        registry: &CategoryRegistry,
+        fields: Fields,
+    ) -> Result<(), LineError> {
+        let skips = fields == Fields::Wanted && !self.symbols.all_wanted();
+        self.clear();
+        self.shapes.begin(if skips { Beginning::Wanted } else { Beginning::Every });
+        let seconds = argument(tokens, "the time of creation")?;
+        self.created = timestamp(seconds, argument(tokens, MICROS)?)?;
+        while !tokens.is_done() {
+            if is_field(tokens) && self.shapes.is_following() {
+                self.known_fields(tokens, skips)?;
+            }
+            if is_field(tokens) {
+                self.field(tokens, skips)?;
+            } else if let Some(token) = tokens.next() {
+                self.item(token, tokens, registry)?;
+            }
+        }
+        self.shapes.end();
+        Ok(())
+    }
+
+    /// Takes what is no field.
+    fn item(
+        &mut self,
+        token: Token<'_>,
         tokens: &mut Tokens<'_>,
         registry: &CategoryRegistry,
     ) -> Result<(), LineError> {
-        self.clear();
-        self.has_escapes = memchr::memchr(tab_escape::ESCAPE, line).is_some();
-        let seconds = argument(tokens, "the time of creation")?;
-        self.created = timestamp(seconds, tokens)?;
-        while let Some(token) = tokens.next() {
-            let Some((&code, rest)) = token.bytes.split_first() else { continue };
-            let rest = Token { start: token.start + 1, bytes: rest };
-            match code {
-                b's' => {
-                    let number = argument(tokens, "the line number of the source")?;
-                    let number = number::unsigned_32(number.bytes)
-                        .ok_or_else(|| syntax(number, "the line number of the source"))?;
-                    self.source = Some((self.text(rest), number));
-                }
-                b'l' => self.last_sent = Some(timestamp(rest, tokens)?),
-                b'n' => self.name = Some(self.text(rest)),
-                b'c' => self.category(line, rest, registry)?,
-                b'I' | b'S' | b'T' | b'P' | b'L' => {
-                    if rest.bytes.is_empty() {
-                        return Err(syntax(rest, "the name of a field"));
-                    }
-                    let value = self.value(code, tokens)?;
-                    self.set(line, rest, value)?;
-                }
-                _ => {}
+        let Some((&code, rest)) = token.bytes.split_first() else { return Ok(()) };
+        let rest = Token { start: token.start + 1, bytes: rest };
+        match code {
+            b's' => {
+                let expected = "the line number of the source";
+                let number = argument(tokens, expected)?;
+                let number =
+                    number::unsigned_32(number.bytes).ok_or_else(|| syntax(number, expected))?;
+                self.source = Some((self.text(rest, tokens.has_escapes()), number));
             }
+            b'l' => self.last_sent = Some(timestamp(rest, argument(tokens, MICROS)?)?),
+            b'n' => self.name = Some(self.text(rest, tokens.has_escapes())),
+            b'c' => self.category(rest, tokens, registry)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes the fields from here on whose names were foreseen: none of them has
+    /// come before.
+    fn known_fields(&mut self, tokens: &mut Tokens<'_>, skips: bool) -> Result<(), LineError> {
+        // Copies, for nobody else sees them: they stay in registers.
+        let mut here = tokens.clone();
+        let mut place = self.shapes.place();
+        while is_field(&here)
+            && let Some(known) = self.shapes.follow(&mut place, here.rest())
+        {
+            let start = here.column();
+            let code = here.line()[start];
+            // The head is the code, the name, and the TAB behind it.
+            let end = start + known.len as usize - 1;
+            here.pass(end - start);
+            let first = argument(&mut here, VALUE)?;
+            let second = match code {
+                b'T' => argument(&mut here, MICROS)?,
+                _ => first,
+            };
+            if skips && !known.wanted {
+                if code == b'L' {
+                    (_, here) = list(first, here)?;
+                }
+                continue;
+            }
+            if known.symbol == Symbol::DURATION {
+                self.duration_at = Some(self.slots.len());
+            }
+            let (key, symbol) = (Span::line(start + 1, end), known.symbol);
+            // Each kind is pushed by itself: a value that is handed on in memory is
+            // written in parts and read as one, and the processor waits for that.
+            match code {
+                b'I' => {
+                    let value = SlotValue::Integer(integer(first)?);
+                    self.slots.push(Slot { key, symbol, value });
+                }
+                b'T' => {
+                    let value = SlotValue::Timestamp(timestamp(first, second)?);
+                    self.slots.push(Slot { key, symbol, value });
+                }
+                b'P' => {
+                    let value = SlotValue::Ip(self.address(first)?);
+                    self.slots.push(Slot { key, symbol, value });
+                }
+                b'L' => {
+                    let value;
+                    (value, here) = list(first, here)?;
+                    self.slots.push(Slot { key, symbol, value });
+                }
+                _ => {
+                    let value = SlotValue::Text(self.text(first, here.has_escapes()));
+                    self.slots.push(Slot { key, symbol, value });
+                }
+            }
+        }
+        *tokens = here;
+        if self.shapes.is_following() {
+            self.shapes.go_to(place);
+        }
+        Ok(())
+    }
+
+    /// Takes a field whose name may be any, and may have come before.
+    fn field(&mut self, tokens: &mut Tokens<'_>, skips: bool) -> Result<(), LineError> {
+        let token = argument(tokens, "a field")?;
+        let (code, name) =
+            (token.bytes[0], Token { start: token.start + 1, bytes: &token.bytes[1..] });
+        if name.bytes.is_empty() {
+            return Err(syntax(name, "the name of a field"));
+        }
+        let written = self.scratch.len();
+        let key = self.text(name, tokens.has_escapes());
+        if self.scratch.len() > written {
+            // The tree knows names only as they stand in lines.
+            self.shapes.stop();
+        }
+        let head = &tokens.line()[token.start..tokens.column()];
+        let symbol = self.symbols.find(Bytes::new(tokens.line(), &self.scratch).at(key));
+        if skips && !self.symbols.is_wanted(symbol) {
+            skip_value(code, tokens)?;
+            self.shapes.learn(head, symbol, false);
+            return Ok(());
+        }
+        let value = self.value(code, tokens)?;
+        let is_new = self.put(tokens.line(), Slot { key, symbol, value });
+        if self.slots.len() > FIELDS_MAX {
+            return Err(LineError::new(Reason::TooMany, name.start, "no more than 1000 fields"));
+        }
+        if is_new {
+            self.shapes.learn(head, symbol, true);
+        } else {
+            self.shapes.stop();
         }
         Ok(())
     }
 
     /// Adds the field `duration`: the time from creation to last sending, or 0
     /// for an event that was not sent yet, as Dovecot's own server does.
-    pub(super) fn add_duration(&mut self, line: &[u8]) -> i64 {
+    pub(super) fn add_duration(&mut self) -> i64 {
         let sent = self.last_sent.filter(|sent| sent.seconds() != 0);
         let duration =
             sent.map_or(0, |sent| sent.as_micros().saturating_sub(self.created.as_micros()));
-        let key = Span::scratch(0, DURATION.len());
         let value = SlotValue::Integer(duration);
-        self.put(line, Slot { key, symbol: Symbol::DURATION, value });
+        match self.duration_at {
+            Some(place) => self.slots[place].value = value,
+            None => {
+                let key = Span::scratch(0, DURATION.len());
+                self.slots.push(Slot { key, symbol: Symbol::DURATION, value });
+            }
+        }
         duration
     }
 
@@ -129,8 +266,9 @@ impl Draft {
         self.scratch.clear();
         self.scratch.extend_from_slice(DURATION);
         self.slots.clear();
-        self.keys.clear();
+        self.keys_are_known = false;
         self.categories.clear();
+        self.duration_at = None;
         (self.name, self.source, self.last_sent) = (None, None, None);
     }
 
@@ -140,12 +278,12 @@ impl Draft {
 
     fn category(
         &mut self,
-        line: &[u8],
         name: Token<'_>,
+        tokens: &Tokens<'_>,
         registry: &CategoryRegistry,
     ) -> Result<(), LineError> {
-        let span = self.text(name);
-        let id = registry.find(self.bytes(line).at(span)).ok_or_else(|| {
+        let span = self.text(name, tokens.has_escapes());
+        let id = registry.find(self.bytes(tokens.line()).at(span)).ok_or_else(|| {
             LineError::new(Reason::UnknownCategory, name.start, "a registered category")
         })?;
         if !self.categories.contains(&id) {
@@ -155,32 +293,33 @@ impl Draft {
     }
 
     fn value(&mut self, code: u8, tokens: &mut Tokens<'_>) -> Result<SlotValue, LineError> {
-        let first = argument(tokens, "the value of the field")?;
+        let first = argument(tokens, VALUE)?;
         Ok(match code {
-            b'I' => SlotValue::Integer(
-                number::signed(first.bytes)
-                    .ok_or_else(|| syntax(first, "a signed 64-bit number"))?,
-            ),
-            b'T' => SlotValue::Timestamp(timestamp(first, tokens)?),
-            b'P' => self.address(first)?,
-            b'L' => list(first, tokens)?,
-            _ => SlotValue::Text(self.text(first)),
+            b'I' => SlotValue::Integer(integer(first)?),
+            b'T' => SlotValue::Timestamp(timestamp(first, argument(tokens, MICROS)?)?),
+            b'P' => SlotValue::Ip(self.address(first)?),
+            b'L' => {
+                let value;
+                (value, *tokens) = list(first, tokens.clone())?;
+                value
+            }
+            _ => SlotValue::Text(self.text(first, tokens.has_escapes())),
         })
     }
 
-    fn address(&mut self, token: Token<'_>) -> Result<SlotValue, LineError> {
+    fn address(&mut self, token: Token<'_>) -> Result<Span, LineError> {
         let start = self.scratch.len();
         match address::canonical(token.bytes, &mut self.scratch) {
-            Some(Form::Canonical) => Ok(SlotValue::Ip(Span::line(token.start, token.end()))),
-            Some(Form::Other) => Ok(SlotValue::Ip(Span::scratch(start, self.scratch.len()))),
+            Some(Form::Canonical) => Ok(Span::line(token.start, token.end())),
+            Some(Form::Other) => Ok(Span::scratch(start, self.scratch.len())),
             None => Err(syntax(token, "an IP address")),
         }
     }
 
     /// Where the argument's text is, after its escapes were undone.
-    #[inline]
-    fn text(&mut self, token: Token<'_>) -> Span {
-        if self.has_escapes && memchr::memchr(tab_escape::ESCAPE, token.bytes).is_some() {
+    #[inline(always)]
+    fn text(&mut self, token: Token<'_>, may_escape: bool) -> Span {
+        if may_escape && memchr::memchr(tab_escape::ESCAPE, token.bytes).is_some() {
             let start = self.scratch.len();
             tab_escape::unescape_into(token.bytes, &mut self.scratch);
             Span::scratch(start, self.scratch.len())
@@ -189,28 +328,60 @@ impl Draft {
         }
     }
 
-    fn set(&mut self, line: &[u8], key: Token<'_>, value: SlotValue) -> Result<(), LineError> {
-        let span = self.text(key);
-        let symbol = self.symbols.find(self.bytes(line).at(span));
-        self.put(line, Slot { key: span, symbol, value });
-        if self.slots.len() > FIELDS_MAX {
-            return Err(LineError::new(Reason::TooMany, key.start, "no more than 1000 fields"));
+    /// Adds the field, or gives the one with its key a new value in place; true
+    /// when it is new.
+    fn put(&mut self, line: &[u8], slot: Slot) -> bool {
+        if !self.keys_are_known {
+            self.index_keys(line);
         }
-        Ok(())
-    }
-
-    /// Adds the field, or gives the one with its key a new value in place.
-    fn put(&mut self, line: &[u8], slot: Slot) {
         let bytes = Bytes::new(line, &self.scratch);
         let slots = &self.slots;
         match self.keys.insert(bytes.at(slot.key), |number| bytes.at(slots[number].key)) {
-            Inserted::New => self.slots.push(slot),
-            Inserted::Known(number) => self.slots[number].value = slot.value,
+            Inserted::New => {
+                if slot.symbol == Symbol::DURATION {
+                    self.duration_at = Some(self.slots.len());
+                }
+                self.slots.push(slot);
+                true
+            }
+            Inserted::Known(number) => {
+                self.slots[number].value = slot.value;
+                false
+            }
+        }
+    }
+
+    /// Makes the index of the keys so far: the line has left the known shapes.
+    fn index_keys(&mut self, line: &[u8]) {
+        self.keys_are_known = true;
+        self.keys.clear();
+        let bytes = Bytes::new(line, &self.scratch);
+        for slot in &self.slots {
+            self.keys.insert(bytes.at(slot.key), |number| bytes.at(self.slots[number].key));
         }
     }
 }
 
+/// Whether the next item is a field.
+#[inline(always)]
+fn is_field(tokens: &Tokens<'_>) -> bool {
+    matches!(tokens.rest().first(), Some(b'I' | b'S' | b'T' | b'P' | b'L'))
+}
+
+/// Passes over a field's value: nothing is checked but that its arguments are there.
+#[inline]
+fn skip_value(code: u8, tokens: &mut Tokens<'_>) -> Result<(), LineError> {
+    let first = argument(tokens, VALUE)?;
+    match code {
+        b'T' => _ = argument(tokens, MICROS)?,
+        b'L' => (_, *tokens) = list(first, tokens.clone())?,
+        _ => {}
+    }
+    Ok(())
+}
+
 /// The next argument of the line.
+#[inline(always)]
 pub(super) fn argument<'a>(
     tokens: &mut Tokens<'a>,
     expected: &'static str,
@@ -223,27 +394,34 @@ pub(super) fn syntax(token: Token<'_>, expected: &'static str) -> LineError {
     LineError::new(Reason::Syntax, token.start, expected)
 }
 
-/// The time of these seconds and of the microseconds in the next argument.
-fn timestamp(seconds: Token<'_>, tokens: &mut Tokens<'_>) -> Result<Timestamp, LineError> {
+#[inline]
+fn integer(token: Token<'_>) -> Result<i64, LineError> {
+    number::signed(token.bytes).ok_or_else(|| syntax(token, "a signed 64-bit number"))
+}
+
+/// The time of these seconds and microseconds.
+fn timestamp(seconds: Token<'_>, micros: Token<'_>) -> Result<Timestamp, LineError> {
     let whole =
         number::signed(seconds.bytes).ok_or_else(|| syntax(seconds, "a number of seconds"))?;
-    let micros = argument(tokens, "microseconds from 0 to 999999")?;
     let part = number::unsigned_32(micros.bytes)
         .filter(|part| *part < 1_000_000)
-        .ok_or_else(|| syntax(micros, "microseconds from 0 to 999999"))?;
+        .ok_or_else(|| syntax(micros, MICROS))?;
     Timestamp::from_parts(whole, i64::from(part))
         .ok_or_else(|| syntax(seconds, "a time within 292,000 years of 1970"))
 }
 
-/// The list of so many elements, which are the next arguments. They stay
-/// escaped and joined as they are in the line.
-fn list(count: Token<'_>, tokens: &mut Tokens<'_>) -> Result<SlotValue, LineError> {
+/// The list of so many elements, which are the next arguments, and what is behind
+/// it. They stay escaped and joined as they are in the line.
+fn list<'a>(
+    count: Token<'_>,
+    mut tokens: Tokens<'a>,
+) -> Result<(SlotValue, Tokens<'a>), LineError> {
     let number = number::unsigned_32(count.bytes)
         .ok_or_else(|| syntax(count, "the number of the list's elements"))?;
     let start = tokens.column();
     let mut end = start;
     for _ in 0..number {
-        end = argument(tokens, "as many elements as the list's count says")?.end();
+        end = argument(&mut tokens, "as many elements as the list's count says")?.end();
     }
-    Ok(SlotValue::List(Span::line(start, end), number))
+    Ok((SlotValue::List(Span::line(start, end), number), tokens))
 }

@@ -21,19 +21,18 @@
 mod address;
 mod item;
 mod number;
-mod token;
 
 use std::sync::Arc;
 
 use fantail_sdk::tab_escape;
 
 use super::{Decoded, LineError, Reason};
+use crate::decode::token::{Token, Tokens};
 use crate::event::{
     Ancestors, Categories, CategoryError, CategoryRegistry, Event, LogType, OpenContent, OpenError,
     OpenEvents, OpenId, OpenLimits, Parts, Symbols,
 };
-use item::{Draft, argument, syntax};
-use token::{Token, Tokens};
+use item::{Draft, Fields, argument, syntax};
 
 /// Bytes in the longest line that is looked at. Dovecot's server takes 128 KiB;
 /// the limit that users know is whoever cuts the lines, this one keeps numbers small.
@@ -84,6 +83,11 @@ impl StatsWriter {
         self.draft.set_symbols(Arc::clone(symbols));
     }
 
+    #[cfg(test)]
+    pub(super) fn shapes(&mut self) -> &mut super::shape::Shapes {
+        &mut self.draft.shapes
+    }
+
     /// The events that the client has open.
     pub fn open_events(&self) -> &OpenEvents {
         &self.open
@@ -131,8 +135,8 @@ impl StatsWriter {
         let (token, parent) = id(&mut tokens, "the parent's id, or 0")?;
         let parent = self.open_event(token, parent, Reason::UnknownParent)?;
         let log_type = log_type(&mut tokens)?;
-        self.draft.read(line, &mut tokens, &self.registry)?;
-        let duration = self.draft.add_duration(line);
+        self.draft.read(&mut tokens, &self.registry, Fields::Wanted)?;
+        let duration = self.draft.add_duration();
         Ok(Decoded::Event(self.sent(line, log_type, duration, parent, global)))
     }
 
@@ -149,8 +153,8 @@ impl StatsWriter {
         let (parent_token, parent) = id(&mut tokens, "the parent's id, or 0")?;
         let parent = self.open_event(parent_token, parent, Reason::UnknownParent)?;
         let log_type = log_type(&mut tokens)?;
-        self.draft.read(line, &mut tokens, &self.registry)?;
-        let duration = self.draft.add_duration(line);
+        self.draft.read(&mut tokens, &self.registry, Fields::All)?;
+        let duration = self.draft.add_duration();
         let content = content(&self.draft, line, Some(log_type));
         self.open
             .begin(peer_id, parent, &content)
@@ -198,7 +202,7 @@ impl StatsWriter {
             let expected = "the parent that the event was begun with";
             return Err(LineError::new(Reason::ChangedParent, parent_token.start, expected));
         }
-        self.draft.read(line, &mut tokens, &self.registry)?;
+        self.draft.read(&mut tokens, &self.registry, Fields::All)?;
         let content = content(&self.draft, line, None);
         self.open.update(event, &content).map_err(|error| refused(error, token, parent_token))?;
         Ok(Decoded::Context)

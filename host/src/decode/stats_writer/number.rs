@@ -2,21 +2,55 @@
 //! number may be negative; no `+`, no blank.
 
 /// The unsigned number that is all of `text`.
+#[inline]
 pub(super) fn unsigned(text: &[u8]) -> Option<u64> {
-    // 19 digits always fit, so only longer numbers need the checks.
-    if text.len() > 19 {
-        return text.iter().try_fold(0_u64, |number, &byte| {
-            number.checked_mul(10)?.checked_add(u64::from(digit(byte)?))
-        });
+    match text.len() {
+        0 => None,
+        1..4 => digit_by_digit(text),
+        4..=8 => up_to_8_digits(top_bytes(text)?, text.len()),
+        9..=16 => {
+            let (high, low) = text.split_at(text.len() - 8);
+            // The bytes of `high` are the first ones of the first 8.
+            let first = u64::from_le_bytes(*text.first_chunk()?) << (8 * (8 - high.len()));
+            let low = u64::from_le_bytes(*low.first_chunk()?);
+            Some(up_to_8_digits(first, high.len())? * 100_000_000 + up_to_8_digits(low, 8)?)
+        }
+        _ => digit_by_digit(text),
     }
-    if text.is_empty() {
+}
+
+fn digit_by_digit(text: &[u8]) -> Option<u64> {
+    text.iter().try_fold(0_u64, |number, &byte| {
+        number.checked_mul(10)?.checked_add(u64::from(digit(byte)?))
+    })
+}
+
+/// The 4 to 8 bytes of `text` as the highest of a word, the last one on top.
+#[inline]
+fn top_bytes(text: &[u8]) -> Option<u64> {
+    let first = u64::from(u32::from_le_bytes(*text.first_chunk()?));
+    let last = u64::from(u32::from_le_bytes(*text.last_chunk()?));
+    // Where they overlap, they are the same.
+    Some(first << (8 * (8 - text.len())) | last << 32)
+}
+
+/// The number whose `count` digits, 1 to 8, are the highest bytes of `word`, the
+/// first digit lowest; all digits are looked at in the same steps.
+#[inline]
+fn up_to_8_digits(word: u64, count: usize) -> Option<u64> {
+    const EVERY: u64 = 0x0101_0101_0101_0101;
+    let others = 8 * (8 - count);
+    // Bytes below the first digit become 0, as if they were zeros before it.
+    let digits = (word ^ (u64::from(b'0') * EVERY)) >> others << others;
+    // Adding 0x76 sets the highest bit of a byte above 9. What is carried comes
+    // from a byte whose highest bit is set already.
+    if (digits.wrapping_add(0x76 * EVERY) | digits) & (0x80 * EVERY) != 0 {
         return None;
     }
-    let mut number = 0;
-    for &byte in text {
-        number = number * 10 + u64::from(digit(byte)?);
-    }
-    Some(number)
+    // Neighbours become numbers of 2 digits, then of 4, then of 8.
+    let twos = digits.wrapping_mul(10 << 8 | 1) >> 8 & 0x00ff_00ff_00ff_00ff;
+    let fours = twos.wrapping_mul(100 << 16 | 1) >> 16 & 0x0000_ffff_0000_ffff;
+    Some(fours.wrapping_mul(10_000 << 32 | 1) >> 32)
 }
 
 /// The number up to `u32::MAX` that is all of `text`.
@@ -40,6 +74,23 @@ fn digit(byte: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::{signed, unsigned, unsigned_32};
+
+    #[test]
+    fn numbers_of_every_length_are_what_they_say() {
+        for text in ["18446744073709551615", "12345678901234567890", "10000000000000000000"] {
+            for len in 1..=text.len() {
+                let text = &text.as_bytes()[..len];
+                assert_eq!(unsigned(text), std::str::from_utf8(text).unwrap().parse().ok());
+                for place in 0..len {
+                    for wrong in [b'0' - 1, b'9' + 1, 0, 0xff, 0x80 | b'0', b'0' ^ 0x40] {
+                        let mut text = text.to_vec();
+                        text[place] = wrong;
+                        assert_eq!(unsigned(&text), None, "{text:?}");
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn numbers_are_digits_only() {

@@ -16,9 +16,10 @@
 use fantail_sdk::tab_escape::{ESCAPE, unescape_code};
 
 use super::error::{LineError, Reason};
-use super::line::{Draft, LineScratch};
+use super::line::{Draft, LineScratch, Name};
 use super::number::canonical_integer;
 use super::time;
+use super::token::Tokens;
 use crate::event::{Event, Parts, SlotValue, Span};
 
 /// The event in `line`, a line without its LF.
@@ -31,15 +32,26 @@ pub fn decode<'a>(line: &'a [u8], scratch: &'a mut LineScratch) -> Result<Event<
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut draft = Draft::new(line, scratch)?;
     if line.is_empty() {
-        return draft.finish();
+        return Ok(draft.finish());
     }
-    let mut start = 0;
-    for end in memchr::memchr_iter(b'\t', line).chain([line.len()]) {
-        Part { line, start, end }.read(&mut draft)?;
-        start = end + 1;
+    let mut tokens = Tokens::new(line);
+    while let Some(token) = tokens.next() {
+        let (start, end) = (token.start, token.end());
+        let part = Part { line, start, end, may_escape: tokens.has_escapes() };
+        if token.bytes.starts_with(FIELD)
+            && let Some((name, value)) = draft.foreseen(start, FIELD.len(), 1)
+        {
+            draft.set(Parts::FIELDS);
+            Part { start: value, ..part }.read_value(name, start, &mut draft)?;
+        } else {
+            part.read(&mut draft)?;
+        }
     }
-    draft.finish()
+    Ok(draft.finish())
 }
+
+/// What a field begins with.
+const FIELD: &[u8] = b"field:";
 
 /// The bytes of a line between two TABs, or what is left of them.
 #[derive(Clone, Copy)]
@@ -47,6 +59,8 @@ struct Part<'l> {
     line: &'l [u8],
     start: usize,
     end: usize,
+    /// There may be an escape among the bytes.
+    may_escape: bool,
 }
 
 impl<'l> Part<'l> {
@@ -64,7 +78,7 @@ impl<'l> Part<'l> {
     }
 
     fn read(self, draft: &mut Draft<'_>) -> Result<(), LineError> {
-        if let Some(field) = self.behind(b"field:") {
+        if let Some(field) = self.behind(FIELD) {
             draft.set(Parts::FIELDS);
             field.read_field(self.start, draft)?;
         } else if let Some(category) = self.behind(b"category:") {
@@ -107,13 +121,27 @@ impl<'l> Part<'l> {
         let Some(len) = memchr::memchr(b'=', self.bytes()) else {
             return Err(Part { start: self.end, ..self }.error(Reason::Syntax, "= behind the key"));
         };
+        let written = draft.scratch.text.len();
         let key = Part { end: self.start + len, ..self }.unescape(draft)?;
-        let value = Part { start: self.start + len + 1, ..self };
-        let value = match canonical_integer(value.bytes()) {
-            Some(number) => SlotValue::Integer(number),
-            None => SlotValue::Text(value.unescape(draft)?),
-        };
-        draft.field(key, value, offset)
+        let value = self.start + len + 1;
+        let is_clean = draft.scratch.text.len() == written;
+        let head = is_clean.then(|| &self.line[offset..value]);
+        let name = draft.read_name(key, head, offset)?;
+        Part { start: value, ..self }.read_value(name, offset, draft)
+    }
+
+    #[inline]
+    fn read_value(self, name: Name, offset: usize, draft: &mut Draft<'_>) -> Result<(), LineError> {
+        if name.skipped {
+            return Ok(());
+        }
+        match canonical_integer(self.bytes()) {
+            Some(number) => draft.field(name, SlotValue::Integer(number), offset),
+            None => {
+                let text = self.unescape(draft)?;
+                draft.field(name, SlotValue::Text(text), offset)
+            }
+        }
     }
 
     fn point_in_time(self) -> Result<fantail_sdk::Timestamp, LineError> {
@@ -125,7 +153,7 @@ impl<'l> Part<'l> {
     // Inlined, so that the span stays in registers.
     #[inline(always)]
     fn unescape(self, draft: &mut Draft<'_>) -> Result<Span, LineError> {
-        match self.next_escape(self.start) {
+        match self.may_escape.then(|| self.next_escape(self.start)).flatten() {
             None => Ok(Span::line(self.start, self.end)),
             Some(escape) => self.copy_unescaped(escape, draft),
         }
