@@ -13,7 +13,37 @@ use super::number::canonical_integer;
 pub(super) const EXPECTED: &str = "a time that microseconds can tell";
 
 /// The time that an RFC 3339 text means; `None` also when microseconds can't tell it.
+#[inline]
 pub(super) fn rfc3339(text: &[u8]) -> Option<Timestamp> {
+    usual(text).or_else(|| any_rfc3339(text))
+}
+
+/// The time in the form that formats write, `2019-06-19T10:38:25.422744Z`; `None` is
+/// no answer.
+fn usual(text: &[u8]) -> Option<Timestamp> {
+    const LEAST: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
+    const MOST: &[u8; 27] = b"9999-99-99T99:99:99.999999Z";
+    let text: &[u8; 27] = text.try_into().ok()?;
+    let mut digits = [0_u8; 27];
+    let mut in_form = true;
+    for place in 0..27 {
+        digits[place] = text[place].wrapping_sub(LEAST[place]);
+        in_form &= digits[place] <= MOST[place] - LEAST[place];
+    }
+    let number = |place: usize| i64::from(digits[place]) * 10 + i64::from(digits[place + 1]);
+    let (year, month, day) = (number(0) * 100 + number(2), number(5), number(8));
+    let (hour, minute, second) = (number(11), number(14), number(17));
+    let exists = (1..=12).contains(&month)
+        && (1..=days_in_month(year, month)).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 60;
+    let seconds = days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
+    let micros = (number(20) * 100 + number(22)) * 100 + number(24);
+    (in_form && exists).then(|| Timestamp::from_micros(seconds * 1_000_000 + micros))
+}
+
+fn any_rfc3339(text: &[u8]) -> Option<Timestamp> {
     let mut rest = text;
     let year = year(&mut rest)?;
     let month = number(&mut rest, b"-", 1, 12)?;
@@ -129,7 +159,7 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{rfc3339, unix};
+    use super::{any_rfc3339, rfc3339, unix, usual};
 
     #[test]
     fn dates_are_read_when_microseconds_can_tell_them() {
@@ -181,6 +211,35 @@ mod tests {
         ] {
             check(text, None);
         }
+    }
+
+    #[test]
+    fn the_usual_form_is_read_as_any_other() {
+        let check = |text: &[u8]| {
+            let expected = any_rfc3339(text);
+            assert!(usual(text).is_none_or(|time| Some(time) == expected), "{text:?}");
+            usual(text) == expected
+        };
+        for year in [0, 4, 100, 400, 1600, 1969, 1970, 1999, 2000, 2019, 2024, 2100, 9999] {
+            for month in 0..=13 {
+                for day in 0..=32 {
+                    let text = format!("{year:04}-{month:02}-{day:02}T23:59:09.004560Z");
+                    assert!(check(text.as_bytes()), "{text}");
+                }
+            }
+        }
+        for time in ["24:00:00", "23:60:00", "23:59:60", "00:00:00", "09:08:07"] {
+            assert!(check(format!("2019-06-19T{time}.999999Z").as_bytes()), "{time}");
+        }
+        for place in 0..27 {
+            for byte in 0..=u8::MAX {
+                let mut text = *b"2019-06-19T10:38:25.422744Z";
+                text[place] = byte;
+                // A small or no T, and a year before 0, are for the other.
+                assert!(check(&text) || matches!(byte, b't' | b' ' | b'z' | b'-'), "{text:?}");
+            }
+        }
+        assert!(!check(b"2019-06-19T12:38:25.4+02:00"));
     }
 
     #[test]
