@@ -16,8 +16,11 @@ use fantail_sdk::{FieldValue, List, Timestamp, abi};
 
 use super::category::{CategoryId, CategoryRegistry};
 use super::event::{Categories, Event, Layer, Parts};
-use super::key_index::{Inserted, KeyIndex};
+use super::key_index::KeyIndex;
 use super::list::{ListUnion, MergedList};
+
+/// Among so many fields of the layers above, a name is found by comparing.
+const COMPARED_MAX: usize = 32;
 
 /// What a metric wants to have exported of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,31 +148,59 @@ struct Collected<'e> {
 
 impl<'e> Collected<'e> {
     fn all(&mut self, layers: &[Layer<'e>], keys: &mut KeyIndex) {
-        let mut with_fields = layers.iter().filter(|layer| layer.fields().len() > 0);
-        if let (Some(only), None) = (with_fields.next(), with_fields.next()) {
-            for (place, field) in only.fields().enumerate() {
-                self.fields.push(RawField::new(field.key, field.value));
-                self.note_list(place, None, field.value);
-            }
-            return;
-        }
-        keys.clear();
-        for field in layers.iter().flat_map(Layer::fields) {
-            let known = |place: usize| self.fields[place].key.as_slice();
-            match keys.insert(field.key, known) {
-                Inserted::New => {
-                    self.fields.push(RawField::new(field.key, field.value));
-                    self.note_list(self.fields.len() - 1, None, field.value);
+        // A layer has each name once, so a name is looked for in the layers before; and
+        // only if one of them has a name that it may be.
+        let mut marks = 0;
+        let mut indexed = 0;
+        for layer in layers {
+            let before = self.fields.len();
+            let mut own_marks = 0;
+            for field in layer.fields() {
+                let mark = mark(field.key);
+                own_marks |= mark;
+                let known = match marks & mark {
+                    0 => None,
+                    _ => self.place_of(field.key, before, keys, &mut indexed),
+                };
+                match known {
+                    None => {
+                        self.fields.push(RawField::new(field.key, field.value));
+                        self.note_list(self.fields.len() - 1, None, field.value);
+                    }
+                    Some(place) => {
+                        let before = std::mem::replace(
+                            &mut self.fields[place],
+                            RawField::new(field.key, field.value),
+                        );
+                        self.note_list(place, Some(before.kind), field.value);
+                    }
                 }
-                Inserted::Known(place) => {
-                    let before = std::mem::replace(
-                        &mut self.fields[place],
-                        RawField::new(field.key, field.value),
-                    );
-                    self.note_list(place, Some(before.kind), field.value);
-                }
             }
+            marks |= own_marks;
         }
+    }
+
+    /// The place of the field `key` among the first fields, `before` in number, of which
+    /// the index has the first `indexed`.
+    fn place_of(
+        &self,
+        key: &[u8],
+        before: usize,
+        keys: &mut KeyIndex,
+        indexed: &mut usize,
+    ) -> Option<usize> {
+        let key_at = |place: usize| self.fields[place].key.as_slice();
+        if before <= COMPARED_MAX {
+            return (0..before).find(|&place| key_at(place) == key);
+        }
+        if *indexed == 0 {
+            keys.clear();
+        }
+        for place in *indexed..before {
+            keys.insert(key_at(place), key_at);
+        }
+        *indexed = before;
+        keys.find(key, key_at)
     }
 
     fn selected(&mut self, layers: &[Layer<'e>], keys: &'e [Box<[u8]>]) {
@@ -222,6 +253,16 @@ impl<'e> Collected<'e> {
             }
         }
     }
+}
+
+/// One of 64 bits, the same for the same name and often another for another.
+#[inline(always)]
+fn mark(key: &[u8]) -> u64 {
+    let ends = match key {
+        [first, .., last] => u32::from(*first) + 7 * u32::from(*last),
+        _ => 0,
+    };
+    1 << ((ends + 5 * key.len() as u32) % 64)
 }
 
 /// Appends the names of the categories of all layers with their ancestors.

@@ -197,3 +197,38 @@ fn a_recycled_vector_keeps_its_allocation() {
     assert!(recycled.is_empty());
     assert_eq!((recycled.capacity(), recycled.as_ptr().addr()), (100, place));
 }
+
+/// Layers small and large, with names that are alike, against a plain list.
+#[test]
+fn every_name_is_there_once_however_many_there_are() {
+    let mut state = 7_u64;
+    let mut below = |end: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as usize % end
+    };
+    for _ in 0..200 {
+        let mut expected: Vec<(String, String)> = Vec::new();
+        let mut layers = Vec::new();
+        for depth in 0..1 + below(5) {
+            let mut layer = new();
+            let (of, step, count) = (1 + below(120), 1 + below(7), below(60));
+            let numbers = (0..count.min(of)).map(|number| number * step % of);
+            let mut names: Vec<String> = numbers.map(|number| number.to_string()).collect();
+            names.sort_by_key(|name| name.bytes().rev().collect::<Vec<_>>());
+            names.dedup();
+            for name in names {
+                let value = format!("'{name}@{depth}'");
+                layer = layer.text(&name, value.trim_matches('\''));
+                match expected.iter_mut().find(|(known, _)| *known == name) {
+                    Some((_, known)) => *known = value,
+                    None => expected.push((name, value)),
+                }
+            }
+            layers.push(layer);
+        }
+        let own = layers.pop().unwrap_or_default();
+        let words = expected.iter().map(|(name, value)| format!("{name}={value}"));
+        let expected = words.collect::<Vec<_>>().join(" ");
+        check_fields(&EventChain::new(own, &CATEGORIES).parents(layers), &[], &expected);
+    }
+}
