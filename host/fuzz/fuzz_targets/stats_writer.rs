@@ -23,6 +23,19 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(writer.decode(line).is_ok());
     }
     for line in bytes.split(|&byte| byte == b'\n') {
+        // An EVENT changes nothing, so it must be the same the second time, when it
+        // follows what was learned the first time.
+        if line.starts_with(b"EVENT") {
+            let mut shown = || match writer.decode(line) {
+                Ok(Decoded::Event(event)) => {
+                    Ok((event.duration, event.own.fields().map(|f| format!("{f:?}")).collect()))
+                }
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => Err(error),
+            };
+            let first: Result<(i64, Vec<String>), _> = shown();
+            assert_eq!(first, shown());
+        }
         let before = (writer.open_events().len(), writer.open_events().bytes());
         let rejected = match writer.decode(line) {
             Ok(Decoded::Event(event)) => {

@@ -1,10 +1,19 @@
-//! No line may make the decoder panic, and what it takes must be within its buffers.
+//! No line may make the decoder panic, what it takes must be within its buffers, and
+//! what was learned of the lines before must not change it.
 
 #![no_main]
 
 use fantail::decode::{LineScratch, tab_text};
 
-libfuzzer_sys::fuzz_target!(|line: &[u8]| {
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let mut scratch = LineScratch::default();
-    fantail_fuzz::check_line(line, tab_text::decode(line, &mut scratch));
+    for line in bytes.split(|&byte| byte == b'\n') {
+        // The second time it follows what was learned the first time.
+        for _ in 0..2 {
+            let mut fresh = LineScratch::default();
+            let decoded = tab_text::decode(line, &mut scratch);
+            fantail_fuzz::check_same(&decoded, &tab_text::decode(line, &mut fresh));
+            fantail_fuzz::check_line(line, decoded);
+        }
+    }
 });

@@ -4,6 +4,20 @@ use fantail::decode::LineError;
 use fantail::event::{Categories, Event};
 use fantail_sdk::FieldValue;
 
+/// Panics when two decoders made different things of one line.
+pub fn check_same(one: &Result<Event<'_>, LineError>, other: &Result<Event<'_>, LineError>) {
+    let parts = |event: &Event<'_>| (event.duration, event.parts, event.start_time);
+    match (one, other) {
+        (Ok(one), Ok(other)) => {
+            assert!(one.own.fields().eq(other.own.fields()));
+            assert_eq!(parts(one), parts(other));
+            assert_eq!(one.name, other.name);
+        }
+        (Err(one), Err(other)) => assert_eq!(one, other),
+        _ => panic!("{one:?} and {other:?}"),
+    }
+}
+
 /// Panics when `decoded`, made of `line`, is not within its buffers, or has a key twice.
 pub fn check_line(line: &[u8], decoded: Result<Event<'_>, LineError>) {
     let event = match decoded {
