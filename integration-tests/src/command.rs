@@ -27,11 +27,15 @@ impl Done {
     }
 }
 
-/// The directory where the build left the host, its plugins and this test.
+/// The directory where the build left the host, its plugins and this program.
 pub fn build_dir() -> PathBuf {
-    let test = env::current_exe().unwrap();
-    let deps = test.parent().unwrap();
-    deps.parent().expect("tests lie in target/<profile>/deps").to_owned()
+    let own = env::current_exe().unwrap();
+    let directory = own.parent().expect("a program lies in a directory");
+    // Programs lie in target/<profile>, tests in target/<profile>/deps.
+    match directory.file_name() {
+        Some(name) if name == "deps" => directory.parent().unwrap().to_owned(),
+        _ => directory.to_owned(),
+    }
 }
 
 /// The host's command. Building it is the caller's business, as `integration-tests/run`

@@ -10,7 +10,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{ExporterLedger, InputLedger, Workdir, binary, command, command::clean, wait_for};
+use crate::{ExporterLedger, InputLedger, Workdir, binary, command::clean, wait_for};
 
 /// How to start a host.
 #[derive(Debug, Default)]
@@ -19,6 +19,7 @@ pub struct Starting {
     environment: Vec<(String, String)>,
     current_dir: Option<PathBuf>,
     descriptors_max: Option<u32>,
+    binary: Option<PathBuf>,
 }
 
 /// A host that runs. When a test fails it is killed, and its log is shown.
@@ -72,14 +73,21 @@ impl Starting {
         self
     }
 
+    /// Another build of the host, with its own plugins beside it.
+    pub fn binary(mut self, path: impl AsRef<Path>) -> Self {
+        self.binary = Some(path.as_ref().to_owned());
+        self
+    }
+
     /// Starts the host; it may not be ready yet.
     pub fn spawn(self) -> Host {
+        let program = self.binary.unwrap_or_else(binary);
         let mut command = match self.descriptors_max {
-            None => command(),
+            None => clean(Command::new(program)),
             Some(count) => {
                 let mut shell = clean(Command::new("sh"));
                 let script = format!("ulimit -n {count} && exec \"$0\" \"$@\"");
-                shell.arg("-c").arg(script).arg(binary());
+                shell.arg("-c").arg(script).arg(program);
                 shell
             }
         };

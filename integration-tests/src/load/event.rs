@@ -56,8 +56,8 @@ impl Layer {
         (self.sent.0 - self.created.0) as i64
     }
 
-    pub(super) fn begin_line(&self, id: u64, parent: u64) -> String {
-        format!("BEGIN\t{id}\t{parent}\t0{}", self.arguments())
+    pub(super) fn begin_line(&self, parent: u64) -> String {
+        format!("BEGIN\t{}\t{parent}\t0{}", self.id, self.arguments())
     }
 
     pub(super) fn event_line(&self, global: u64, parent: u64) -> String {

@@ -261,7 +261,7 @@ impl Server {
         layer.fields = vec![("user", Value::Text(user.clone()))];
         layer.fields.extend(ips(["local_ip", "remote_ip", "local_port", "remote_port"]));
         layer.fields.push(("session", Value::Text(session.clone())));
-        self.load.begin(layer.id, &[], &layer);
+        self.load.begin(&[], &layer);
         let commands_left = self.random.u32(3..40);
         self.sessions.push(Session {
             layer,
@@ -358,7 +358,7 @@ impl Server {
         begun.sent = begun.created;
         begun.fields = finished.fields[..1].to_vec();
         begun.fields.extend(known);
-        self.load.begin(begun.id, std::slice::from_ref(&session), &begun);
+        self.load.begin(std::slice::from_ref(&session), &begun);
         let mut opened = self.layer("mail_opened", "mail.c:724", 3_000);
         opened.categories = &["mail"];
         opened.fields = vec![
@@ -407,7 +407,7 @@ impl Server {
             ("session", Value::Text(session)),
             ("service", Value::text("lmtp")),
         ];
-        self.load.begin(parent.id, &[], &parent);
+        self.load.begin(&[], &parent);
         let mut started = self.layer("mail_delivery_started", "mail-deliver.c:602", 300);
         started.categories = &["local-delivery"];
         let sender = Users::name(self.random.usize(..Users::COUNT));

@@ -45,9 +45,10 @@ pub struct Load {
     pub stats: Vec<u8>,
     /// The same events as lines of JSON.
     pub json: Vec<u8>,
-    /// All of them. In the stats-writer protocol a session's BEGIN counts as an event
-    /// as well, but has no name.
+    /// All of them that have a name.
     pub all: Share,
+    /// Events in [`Load::stats`] without a name: those that BEGIN, as sessions do.
+    pub begins: u64,
     /// The FETCH commands among them: about a fifth.
     pub fetches: Share,
     /// What belongs to the most active user.
@@ -63,10 +64,8 @@ pub struct Load {
 /// How many of a load's events some filter lets pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
-    /// Events with a name.
+    /// How many.
     pub events: u64,
-    /// BEGIN lines, which are events without a name.
-    pub begins: u64,
     /// Bytes of the events' lines of JSON, with the line ends.
     pub json_bytes: u64,
 }
@@ -82,6 +81,7 @@ impl Load {
             stats: Vec::new(),
             json: Vec::new(),
             all: Share::default(),
+            begins: 0,
             fetches: Share::default(),
             top_user: Share::default(),
             top_user_name,
@@ -97,12 +97,10 @@ impl Load {
         self.stats_lines += 1;
     }
 
-    /// Adds a session or another event that later ones refer to as `id`.
-    fn begin(&mut self, id: u64, parent: &[Layer], own: &Layer) {
-        self.add_line(&own.begin_line(id, parent.last().map_or(0, |layer| layer.id)));
-        self.all.begins += 1;
-        let chain = event::flatten(parent.iter().chain([own]));
-        self.top_user.begins += u64::from(self.is_of_top_user(&chain));
+    /// Adds a session or another event that later ones refer to.
+    fn begin(&mut self, parent: &[Layer], own: &Layer) {
+        self.add_line(&own.begin_line(parent.last().map_or(0, |layer| layer.id)));
+        self.begins += 1;
     }
 
     fn end(&mut self, id: u64) {
@@ -132,10 +130,6 @@ impl Load {
         }
         self.json.extend_from_slice(line.as_bytes());
         self.json.push(b'\n');
-    }
-
-    fn is_of_top_user(&self, fields: &[event::Field]) -> bool {
-        fields.iter().any(|(key, value)| *key == "user" && value.is(&self.top_user_name))
     }
 }
 

@@ -42,8 +42,8 @@ fn the_counts_are_those_of_the_lines() {
     let starts = |start| stats.iter().filter(|line| line.starts_with(start)).count() as u64;
     assert_eq!(load.stats_lines, stats.len() as u64);
     assert_eq!(load.all.events, starts("EVENT\t"));
-    assert_eq!(load.all.begins, starts("BEGIN\t"));
-    assert_eq!(load.all.begins, starts("END\t"));
+    assert_eq!(load.begins, starts("BEGIN\t"));
+    assert_eq!(load.begins, starts("END\t"));
     assert_eq!(load.all.events, json.len() as u64);
     assert_eq!(load.all.json_bytes, load.json.len() as u64);
     let fetches = json.iter().filter(|line| line.contains("\"cmd_name\":\"FETCH\""));
