@@ -35,7 +35,7 @@ fn both_languages_tell_of_the_same_events() {
     // The VERSION line is none that could be rejected.
     let greeting = GREETING.lines().count() as u64 - 1;
     assert_eq!(input.received, greeting + 2 * load.stats_lines);
-    assert_eq!(input.events, 2 * (load.all.events + load.all.begins));
+    assert_eq!(input.events, 2 * (load.all.events + load.begins));
     let exported = dir.lines("out");
     let told: Vec<_> = std::str::from_utf8(&load.json).unwrap().lines().collect();
     assert_eq!(exported.len(), 2 * told.len());

@@ -196,7 +196,7 @@ fn every_source_begins_with_what_it_is() {
 
 #[test]
 fn scripts_can_be_executed() {
-    for script in [".ci/run", "integration-tests/run"] {
+    for script in [".ci/run", "integration-tests/run", "integration-tests/bench/run"] {
         let mode = fs::metadata(repository().join(script)).unwrap().permissions().mode();
         assert_eq!(mode & 0o111, 0o111, "{script}");
     }
