@@ -17,6 +17,15 @@ pub enum Exit {
     /// 66, EX_NOINPUT: a `file` or `stdin` input could not be read to its end; what
     /// could be read has been delivered.
     NoInput,
+    /// 65, EX_DATAERR: the running host refused what it was asked for.
+    Refused,
+    /// 69, EX_UNAVAILABLE: there is no running host where it was looked for, or it
+    /// does not answer.
+    Unavailable,
+    /// 76, EX_PROTOCOL: what answered is no host that we understand.
+    Protocol,
+    /// 77, EX_NOPERM: the running host's socket is not for this user.
+    Forbidden,
     /// 71, EX_OSERR: the system refused something: a socket, a file, a thread.
     System,
     /// 74, EX_IOERR: standard output could not be written to.
@@ -35,10 +44,14 @@ impl Exit {
             Exit::Success => 0,
             Exit::NoMatch => 1,
             Exit::Usage | Exit::FilterError => 2,
+            Exit::Refused => 65,
             Exit::NoInput => 66,
+            Exit::Unavailable => 69,
             Exit::System => 71,
             Exit::Output => 74,
             Exit::EventsLost => 75,
+            Exit::Protocol => 76,
+            Exit::Forbidden => 77,
             Exit::Config => 78,
         }
     }

@@ -8,7 +8,10 @@ mod demo;
 mod filter;
 mod load;
 mod plugins;
+mod reader;
 mod run;
+mod status;
+mod table;
 
 use std::path::PathBuf;
 
@@ -31,8 +34,8 @@ enum What {
     ///
     /// SIGTERM and SIGINT stop it in order: it delivers what it has accepted, for
     /// `shutdown_timeout` at most. SIGUSR1 has the drivers open their files and
-    /// connections anew: send it after log files have been rotated, as by
-    /// `kill -USR1 PID` in logrotate's `postrotate`. SIGHUP only writes a warning:
+    /// connections anew, as `fantail reopen` does: send it after log files have been
+    /// rotated, as by `kill -USR1 PID` in logrotate's `postrotate`. SIGHUP only writes a warning:
     /// a changed configuration wants a restart.
     #[command(after_help = RUN_HELP)]
     Run(ConfigArgs),
@@ -48,6 +51,12 @@ enum What {
     /// List the plugins, or show the settings of one.
     #[command(subcommand)]
     Plugins(plugins::PluginsCommand),
+    /// Show a running host's ledger: where every line and every payload is.
+    #[command(after_help = reader::HELP)]
+    Status(status::StatusArgs),
+    /// Have a running host's drivers open their files and connections anew.
+    #[command(after_help = reader::HELP)]
+    Reopen(reader::ReaderArgs),
     /// Show it at work: recorded Dovecot traffic through metrics and exporters.
     Demo,
 }
@@ -90,6 +99,8 @@ pub fn main() -> Exit {
         What::Config(args) => check::effective(&args.config),
         What::Filter(args) => filter::filter(&args),
         What::Plugins(command) => plugins::plugins(&command),
+        What::Status(args) => status::status(&args),
+        What::Reopen(args) => status::reopen(&args),
         What::Demo => demo::demo(),
     }
 }

@@ -136,6 +136,29 @@ impl Parsed<'_> {
         plugins(&mut self.reader())
     }
 
+    /// The sockets on which a host with this configuration can be read, and what is
+    /// wrong with the configuration as far as it had to be looked at.
+    pub fn reader_sockets(&self) -> (Vec<PathBuf>, Diagnostics) {
+        let mut reader = self.reader();
+        let (mut inputs, mut found) = (Vec::new(), Vec::new());
+        for (id, block) in self.read.tree.children(Tree::TOP) {
+            match block.kind.as_str() {
+                "listener" => found.extend(listeners::read(&mut reader, id)),
+                "service" if block.name.as_ref().is_some_and(|name| name.as_str() == "stats") => {
+                    dovecot::listeners(&mut reader, id, &mut inputs, &mut found);
+                }
+                _ => {}
+            }
+        }
+        let sockets = found.into_iter().filter_map(|listener| match listener.driver {
+            settings::ListenerDriver::StatsReader { socket } => Some(socket.path.value),
+            settings::ListenerDriver::Http { .. } => None,
+        });
+        let mut diagnostics = self.read.diagnostics.clone();
+        diagnostics.append(&mut reader.diagnostics);
+        (sockets.collect(), Diagnostics::new(diagnostics, self.read.sources.clone()))
+    }
+
     /// The plugins that exporters name.
     pub fn plugin_names(&self) -> Vec<String> {
         let mut reader = self.reader();
