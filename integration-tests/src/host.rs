@@ -176,7 +176,16 @@ impl Host {
 
     /// The address that the input listens on, for a TCP port of the system's choice.
     pub fn address(&self, input: &str) -> String {
-        let start = format!("input {input} on ");
+        self.address_of("input", input)
+    }
+
+    /// The address of a listener.
+    pub fn listener(&self, name: &str) -> String {
+        self.address_of("listener", name)
+    }
+
+    fn address_of(&self, kind: &str, name: &str) -> String {
+        let start = format!("{kind} {name} on ");
         let line = self.wait_for_log(&start);
         line.split_once(&start).unwrap().1.to_owned()
     }

@@ -13,6 +13,7 @@ mod load;
 mod openmetrics;
 mod plugins;
 mod queue;
+mod reading;
 mod replay;
 mod service;
 mod shutdown;

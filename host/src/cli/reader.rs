@@ -122,9 +122,10 @@ fn unreachable(path: &Path, error: &io::Error) -> Failure {
                  `stats-reader` and whose `path` is this?"
             ),
         ),
-        io::ErrorKind::ConnectionRefused => {
-            (Exit::Unavailable, format!("nobody listens on {path}: the host has ended"))
-        }
+        io::ErrorKind::ConnectionRefused => (
+            Exit::Unavailable,
+            format!("nobody listens on {path}: the host has ended, or it is none of its sockets"),
+        ),
         io::ErrorKind::PermissionDenied => (
             Exit::Forbidden,
             format!("{path} is not for you: the listener's `mode`, `user` and `group` say whose"),

@@ -108,12 +108,13 @@ impl State {
                     connection.late(now);
                 }
             }
-            self.connections.retain(|connection| connection.phase() != Phase::Over);
             for (index, events) in doors.iter().enumerate() {
                 if !events.is_empty() {
                     self.accept(index, now);
                 }
             }
+            // Those that were over as soon as they were accepted, too.
+            self.connections.retain(|connection| connection.phase() != Phase::Over);
         }
     }
 
