@@ -8,6 +8,10 @@ use crate::{
     pipeline::{Handle, Pending, Signal},
     queue::Wake,
     serve::{Dialog, Next, Turn},
+    statistics::{
+        View,
+        dump::{self, Statistic},
+    },
 };
 
 /// The longest line that is read, in bytes. (Dovecot's own server reads 1 KiB.)
@@ -17,7 +21,10 @@ const LINE_MAX: usize = 64 * 1024;
 const VERSION: &[u8] = b"VERSION\tstats-reader-server\t2\t0\n";
 
 /// What this version can be asked.
-const COMMANDS: &str = "REOPEN, STATUS";
+const COMMANDS: &str = "DUMP, DUMP-RESET, REOPEN, STATUS";
+
+/// How many statistics one `DUMP` may ask for. (There are eight, and any quantile.)
+const STATISTICS_MAX: usize = 64;
 
 /// One connection.
 pub struct Session<D = Handle> {
@@ -31,6 +38,10 @@ pub struct Session<D = Handle> {
 
 /// What the sessions ask of a host.
 pub trait Desk: Send {
+    /// Appends a reply with these statistics, and has everything count from 0
+    /// afterwards if `reset` says so.
+    fn dump(&self, statistics: &[Statistic], reset: bool, out: &mut Vec<u8>);
+
     /// The ledger as one line of JSON.
     fn status(&self) -> String;
 
@@ -39,6 +50,14 @@ pub trait Desk: Send {
 }
 
 impl Desk for Handle {
+    fn dump(&self, statistics: &[Statistic], reset: bool, out: &mut Vec<u8>) {
+        let reply = |view: View<'_>| dump::reply(view, statistics, out);
+        match reset {
+            true => self.statistics().read_and_reset(reply),
+            false => self.statistics().read(reply),
+        }
+    }
+
     fn status(&self) -> String {
         status::json(self).to_string()
     }
@@ -72,6 +91,13 @@ impl<D: Desk> Session<D> {
         }
         match arguments.as_slice() {
             [] | [b""] => {}
+            [b"DUMP" | b"DUMP-RESET", names @ ..] if names.len() > STATISTICS_MAX => {
+                refuse(answers, &format!("more than {STATISTICS_MAX} statistics"));
+            }
+            [command @ (b"DUMP" | b"DUMP-RESET"), names @ ..] => {
+                let statistics: Vec<_> = names.iter().map(|name| Statistic::parse(name)).collect();
+                self.desk.dump(&statistics, *command == b"DUMP-RESET", answers);
+            }
             [b"STATUS"] => {
                 answers.extend_from_slice(self.desk.status().as_bytes());
                 answers.push(b'\n');
@@ -161,7 +187,7 @@ fn shown(word: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Desk, Dialog, LINE_MAX, Next, Session, Turn};
+    use super::{Desk, Dialog, LINE_MAX, Next, STATISTICS_MAX, Session, Statistic, Turn};
     use crate::{
         pipeline::{Orders, Pending, Signal},
         queue::Wake,
@@ -170,6 +196,10 @@ mod tests {
     struct Fake(Orders);
 
     impl Desk for Fake {
+        fn dump(&self, statistics: &[Statistic], reset: bool, out: &mut Vec<u8>) {
+            out.extend_from_slice(format!("m {statistics:?} {reset}\n\n").as_bytes());
+        }
+
         fn status(&self) -> String {
             r#"{"a":1}"#.into()
         }
@@ -235,10 +265,16 @@ mod tests {
     fn commands_are_answered() {
         let check = |text: &str, answer| check(&format!("{HELLO}{text}"), answer, Next::More);
         check("STATUS\n\nSTATUS\n", "{\"a\":1}\n{\"a\":1}\n");
+        check("DUMP\n", "m [] false\n\n");
+        check("DUMP\tcount\t%50\tx\n", "m [Count, Quantile(0.5), Unknown] false\n\n");
+        check("DUMP-RESET\tsum\n", "m [Sum] true\n\n");
+        let many = format!("DUMP{}\n", "\tsum".repeat(STATISTICS_MAX + 1));
+        check(&many, "-more than 64 statistics\n");
         check("STATUS\tx\n", "-`STATUS` takes no arguments\n");
-        let unknown = "-unknown command `FOO\\n\\u{1b}`: there are REOPEN, STATUS\n";
+        let unknown =
+            "-unknown command `FOO\\n\\u{1b}`: there are DUMP, DUMP-RESET, REOPEN, STATUS\n";
         check("FOO\x01n\x1b\tx\n", unknown);
-        check("\tx\n", "-unknown command ``: there are REOPEN, STATUS\n");
+        check("\tx\n", "-unknown command ``: there are DUMP, DUMP-RESET, REOPEN, STATUS\n");
     }
 
     #[test]

@@ -289,8 +289,8 @@ fn tcp(address: &str) -> Endpoint {
 fn build_listener(config: &ListenerConfig) -> Result<ListenerPlan, Wrong> {
     let (endpoints, service) = match &config.driver {
         ListenerDriver::StatsReader { socket } => (vec![endpoint(socket)?], Service::Control),
-        ListenerDriver::Http { addresses, .. } => {
-            (addresses.iter().map(|address| tcp(&address.value)).collect(), Service::Web)
+        ListenerDriver::Http { addresses, compat } => {
+            (addresses.iter().map(|address| tcp(&address.value)).collect(), Service::Web(*compat))
         }
     };
     Ok(ListenerPlan { name: config.name.value.clone(), endpoints, service })

@@ -14,7 +14,7 @@ use super::{
     observer::{Figures, Observer},
     order::{Orders, Pending, Signal},
 };
-use crate::queue::Wake;
+use crate::{queue::Wake, statistics::Statistics};
 
 /// What a host is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,11 @@ impl Handle {
     /// The figures now.
     pub fn figures(&self) -> Figures {
         self.observer.figures()
+    }
+
+    /// The statistics of all metrics.
+    pub fn statistics(&self) -> &Statistics {
+        self.observer.statistics()
     }
 
     /// What the host is at.

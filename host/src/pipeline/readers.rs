@@ -6,10 +6,12 @@ use std::io;
 
 use super::handle::Handle;
 use crate::{
+    config::settings::OpenMetricsCompat,
     control,
     queue::Wake,
     serve::{Dialog, Door, Server},
     socket::Endpoint,
+    statistics::{View, openmetrics::valid::left_out},
     web,
 };
 
@@ -29,7 +31,17 @@ pub(super) enum Service {
     /// The stats-reader protocol.
     Control,
     /// Pages over HTTP.
-    Web,
+    Web(OpenMetricsCompat),
+}
+
+impl Service {
+    /// The thread that offers it, by its place.
+    fn thread(self) -> usize {
+        match self {
+            Service::Control => 0,
+            Service::Web(_) => 1,
+        }
+    }
 }
 
 /// The running threads. Dropped, they end.
@@ -46,6 +58,14 @@ impl Readers {
     /// When one can't be opened, with its name and address; when the system has no
     /// thread or descriptor left.
     pub(super) fn start(listeners: Vec<ListenerPlan>, handle: &Handle) -> io::Result<Self> {
+        let is_page =
+            |listener: &ListenerPlan| listener.service == Service::Web(OpenMetricsCompat::Off);
+        if listeners.iter().any(is_page) {
+            let left_out = |view: View<'_>| left_out(view.metrics().map(|metric| metric.plan()));
+            for family in handle.statistics().read(left_out) {
+                log::warn!("/metrics lacks {family}: figures of another metric have this name");
+            }
+        }
         let wakes = [Wake::new()?, Wake::new()?];
         let (mut addresses, mut doors) = (Vec::new(), [Vec::new(), Vec::new()]);
         for ListenerPlan { name, endpoints, service } in listeners {
@@ -54,15 +74,17 @@ impl Readers {
                     io::Error::new(error.kind(), format!("listener {name}: {error}"))
                 })?;
                 addresses.push(format!("listener {name} on {}", socket.address()));
-                let (handle, wake) = (handle.clone(), wakes[service as usize].clone());
+                let (handle, wake) = (handle.clone(), wakes[service.thread()].clone());
                 let dialog: Box<dyn Fn() -> Box<dyn Dialog> + Send> = match service {
                     Service::Control => {
                         Box::new(move || Box::new(control::Session::new(handle.clone(), &wake)))
                     }
-                    Service::Web => Box::new(move || Box::new(web::Session::new(handle.clone()))),
+                    Service::Web(compat) => {
+                        Box::new(move || Box::new(web::Session::new(handle.clone(), compat)))
+                    }
                 };
                 let name = format!("listener {name}");
-                doors[service as usize].push(Door { name, socket, dialog });
+                doors[service.thread()].push(Door { name, socket, dialog });
             }
         }
         let mut servers = Vec::new();

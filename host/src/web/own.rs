@@ -3,15 +3,11 @@
 //! Each name stands in `docs/metrics.md` with the same words; a test compares. Labels
 //! are names in the configuration and reasons, never anything that a peer chooses.
 
-use fantail_sdk::Timestamp;
-
-pub(super) use super::text::Dialect;
 use super::{
     process::Process,
     text::{Family, Kind, Page},
 };
 use crate::{
-    http::Request,
     pipeline::{ExporterStatus, Figures, Handle, Stage},
     telemetry::{
         histogram::HistogramFigures,
@@ -26,7 +22,6 @@ const NANOS: u64 = 1_000_000_000;
 struct Facts {
     figures: Figures,
     stage: Stage,
-    started: Timestamp,
     process: Process,
 }
 
@@ -52,16 +47,10 @@ const fn entry(kind: Kind, name: &'static str, help: &'static str, source: Sourc
     Entry { family: Family { name, kind, help }, source }
 }
 
-use Kind::{Counter, Gauge, Histogram, Info};
+use Kind::{Counter, Gauge, Histogram};
 
 #[rustfmt::skip]
 const ENTRIES: &[Entry] = &[
-    entry(Info, "fantail_build_info", "The version of the host.", Source::Other(|_, page, name| {
-        page.figure(name, &[("version", env!("CARGO_PKG_VERSION"))], 1);
-    })),
-    entry(Gauge, "fantail_start_time_seconds", "When the host was started, in seconds since 1970.", Source::Other(|facts, page, name| {
-        page.figure(name, &[], facts.started.as_micros() as f64 / 1e6);
-    })),
     entry(Gauge, "fantail_ready", "1 while every input is open and events are taken, otherwise 0.", Source::Other(|facts, page, name| {
         page.figure(name, &[], u8::from(facts.stage == Stage::Ready));
     })),
@@ -118,34 +107,10 @@ const ENTRIES: &[Entry] = &[
     entry(Histogram, "fantail_exporter_format_seconds", "The time of the format plugin's call for the first event of each batch.", Source::Histogram(|exporter| &exporter.meter.format, NANOS)),
 ];
 
-impl Dialect {
-    /// The one that a request asks for.
-    pub(super) fn wanted(request: &Request) -> Self {
-        let wants = |word: &String| word.starts_with("application/openmetrics-text");
-        match request.words("accept").iter().any(wants) {
-            true => Dialect::OpenMetrics,
-            false => Dialect::Prometheus,
-        }
-    }
-
-    /// Its media type.
-    pub(super) fn content_type(self) -> &'static str {
-        match self {
-            Dialect::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            Dialect::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
-        }
-    }
-}
-
-/// The page of a host's figures.
-pub(super) fn page(host: &Handle, dialect: Dialect) -> String {
-    let (figures, stage, started) = (host.figures(), host.stage(), host.started());
-    let mut page = Page::new(dialect);
-    write(&Facts { figures, stage, started, process: Process::now() }, &mut page);
-    if dialect == Dialect::OpenMetrics {
-        page.text.push_str("# EOF\n");
-    }
-    page.text
+/// Appends a host's figures to the page.
+pub(super) fn append(host: &Handle, page: &mut Page) {
+    let (figures, stage) = (host.figures(), host.stage());
+    write(&Facts { figures, stage, process: Process::now() }, page);
 }
 
 fn write(facts: &Facts, page: &mut Page) {
@@ -186,9 +151,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::{
-        Dialect, ENTRIES, ExporterStatus, Facts, Figures, InputFigures, Kind, Page, Process, Stage,
-        Timestamp, write,
+        ENTRIES, ExporterStatus, Facts, Figures, InputFigures, Kind, Page, Process, Stage, write,
     };
+
+    use crate::statistics::openmetrics::valid::Syntax;
 
     const DOC: &str = include_str!("../../../docs/metrics.md");
 
@@ -197,7 +163,6 @@ mod tests {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
-            Kind::Info => "info",
         }
     }
 
@@ -212,28 +177,27 @@ mod tests {
         };
         let (memory, descriptors) = (Some(1), Some(2));
         let process = Process { cpu: 0.5, memory, descriptors, descriptors_max: Some(3) };
-        let started = Timestamp::from_micros(1_500_000);
-        Facts { figures, stage: Stage::Ready, started, process }
+        Facts { figures, stage: Stage::Ready, process }
     }
 
     #[test]
     fn every_figure_is_explained_and_nothing_else() {
         let rows = DOC.lines().filter(|line| line.starts_with("| `fantail_"));
         let found: Vec<&str> = rows.collect();
-        let wanted: Vec<String> = ENTRIES
-            .iter()
-            .map(|entry| {
-                let labels = labels(entry.family.name);
-                let family = &entry.family;
-                format!("| `{}{labels}` | {} | {} |", family.name, kind(family.kind), family.help)
-            })
-            .collect();
+        // One is on the statistics' page.
+        let build = "| `fantail_build_info{version}` | info | The version of the host. |";
+        let wanted = ENTRIES.iter().map(|entry| {
+            let labels = labels(entry.family.name);
+            let family = &entry.family;
+            format!("| `{}{labels}` | {} | {} |", family.name, kind(family.kind), family.help)
+        });
+        let wanted: Vec<String> = std::iter::once(build.to_owned()).chain(wanted).collect();
         assert_eq!(found, wanted, "docs/metrics.md should have:\n{}\n", wanted.join("\n"));
     }
 
     /// The labels of a family's figures, as they are served: `{input,reason}`.
     fn labels(name: &str) -> String {
-        let mut page = Page::new(Dialect::Prometheus);
+        let mut page = Page::new(String::new(), Syntax::Prometheus);
         write(&facts(), &mut page);
         let line = page.text.lines().find(|line| {
             line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ', '_']))
@@ -253,21 +217,19 @@ mod tests {
             assert!(names.insert(name), "{name} is there twice");
             assert!(entry.family.help.ends_with('.') && !entry.family.help.contains('|'));
             assert_eq!(name.ends_with("_total"), entry.family.kind == Kind::Counter, "{name}");
-            assert_eq!(name.ends_with("_info"), entry.family.kind == Kind::Info, "{name}");
         }
         // A family's name and those of its figures are different things in OpenMetrics.
         for name in &names {
-            let short = name.trim_end_matches("_total").trim_end_matches("_info");
+            let short = name.trim_end_matches("_total");
             assert!(short == *name || !names.contains(short), "{short}");
         }
     }
 
     #[test]
     fn the_figures_are_those_of_the_host() {
-        let mut page = Page::new(Dialect::OpenMetrics);
+        let mut page = Page::new(String::new(), Syntax::OpenMetrics);
         write(&facts(), &mut page);
         for line in [
-            "fantail_start_time_seconds 1.5",
             "fantail_ready 1",
             "# TYPE fantail_input_rejected counter",
             "fantail_input_rejected_total{input=\"in\",reason=\"syntax\"} 1",

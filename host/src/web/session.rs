@@ -1,10 +1,18 @@
 //! One connection: requests in, pages out.
 
-use super::own;
+use super::{own, text::Page};
 use crate::{
+    config::settings::OpenMetricsCompat,
     http::{Answer, Codec, Limits, Read, Refusal, Request, Status},
     pipeline::{Handle, Stage},
     serve::{Dialog, Next, Turn},
+    statistics::{
+        View,
+        openmetrics::{
+            Head, dovecot,
+            valid::{self, Syntax},
+        },
+    },
 };
 
 /// How much a peer may send for one request. Nobody needs a body here.
@@ -23,13 +31,14 @@ const INDEX: &str = "\
 /// One connection.
 pub struct Session {
     host: Handle,
+    compat: OpenMetricsCompat,
     codec: Codec,
 }
 
 impl Session {
-    /// A connection to a host's pages.
-    pub fn new(host: Handle) -> Self {
-        Session { host, codec: Codec::new(LIMITS) }
+    /// A connection to a host's pages, with its metrics shown in this way.
+    pub fn new(host: Handle, compat: OpenMetricsCompat) -> Self {
+        Session { host, compat, codec: Codec::new(LIMITS) }
     }
 
     fn answer(&self, request: &Request) -> Answer {
@@ -60,10 +69,37 @@ impl Session {
     }
 
     fn metrics(&self, request: &Request) -> Answer {
-        let dialect = own::Dialect::wanted(request);
-        let body = own::page(&self.host, dialect).into_bytes();
-        let content_type = dialect.content_type();
-        Answer { status: Status::Ok, content_type, allow: "", body }
+        let syntax = match self.compat {
+            OpenMetricsCompat::Off => wanted(request),
+            // Which it says it is.
+            OpenMetricsCompat::Dovecot => Syntax::OpenMetrics,
+        };
+        let started = self.host.started().seconds();
+        let head = Head { version: env!("CARGO_PKG_VERSION"), started };
+        let mut text = String::new();
+        self.host.statistics().read(|view: View<'_>| match self.compat {
+            OpenMetricsCompat::Off => valid::page(view, head, syntax, &mut text),
+            OpenMetricsCompat::Dovecot => dovecot::page(view, head, &mut text),
+        });
+        // The host's own figures come before the end.
+        let end = text.ends_with(END).then(|| text.split_off(text.len() - END.len()));
+        let mut page = Page::new(text, syntax);
+        own::append(&self.host, &mut page);
+        page.text.extend(end);
+        let content_type = syntax.content_type();
+        Answer { status: Status::Ok, content_type, allow: "", body: page.text.into_bytes() }
+    }
+}
+
+/// The end of a page of OpenMetrics.
+const END: &str = "# EOF\n";
+
+/// The syntax that a request asks for.
+fn wanted(request: &Request) -> Syntax {
+    let is_openmetrics = |word: &String| word.starts_with("application/openmetrics-text");
+    match request.words("accept").iter().any(is_openmetrics) {
+        true => Syntax::OpenMetrics,
+        false => Syntax::Prometheus,
     }
 }
 

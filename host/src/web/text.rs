@@ -2,16 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use crate::telemetry::histogram::HistogramFigures;
-
-/// Which text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialect {
-    /// OpenMetrics 1.0: what Prometheus asks for.
-    OpenMetrics,
-    /// Prometheus's own, 0.0.4: what older tools understand.
-    Prometheus,
-}
+use crate::{statistics::openmetrics::valid::Syntax, telemetry::histogram::HistogramFigures};
 
 /// What a family's figures are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +13,6 @@ pub(super) enum Kind {
     Gauge,
     /// Values by size; in seconds when the name ends so.
     Histogram,
-    /// Labels that matter, and 1; its name ends in `_info`.
-    Info,
 }
 
 /// Figures of one name.
@@ -41,25 +30,25 @@ pub(super) struct Family {
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) text: String,
-    dialect: Dialect,
+    syntax: Syntax,
 }
 
 /// A figure's labels: names and values.
 pub(super) type Labels<'a> = &'a [(&'a str, &'a str)];
 
 impl Page {
-    pub(super) fn new(dialect: Dialect) -> Self {
-        Page { text: String::new(), dialect }
+    /// A page that begins with this text.
+    pub(super) fn new(text: String, syntax: Syntax) -> Self {
+        Page { text, syntax }
     }
 
     /// Begins a family.
     pub(super) fn family(&mut self, family: &Family) {
         let Family { name, kind, help } = *family;
-        let (name, kind) = match (kind, self.dialect) {
-            (Kind::Counter, Dialect::OpenMetrics) => (without(name, "_total"), "counter"),
-            (Kind::Counter, Dialect::Prometheus) => (name, "counter"),
-            (Kind::Info, Dialect::OpenMetrics) => (without(name, "_info"), "info"),
-            (Kind::Info, Dialect::Prometheus) | (Kind::Gauge, _) => (name, "gauge"),
+        let (name, kind) = match (kind, self.syntax) {
+            (Kind::Counter, Syntax::OpenMetrics) => (without(name, "_total"), "counter"),
+            (Kind::Counter, Syntax::Prometheus) => (name, "counter"),
+            (Kind::Gauge, _) => (name, "gauge"),
             (Kind::Histogram, _) => (name, "histogram"),
         };
         self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
@@ -132,17 +121,16 @@ fn without<'a>(name: &'a str, end: &str) -> &'a str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Dialect, Family, Kind, Page};
+    use super::{Family, Kind, Page, Syntax};
     use crate::telemetry::histogram::HistogramFigures;
 
     #[test]
     fn both_dialects_are_written() {
-        let check = |dialect, expected: &str| {
-            let mut page = Page::new(dialect);
+        let check = |syntax, expected: &str| {
+            let mut page = Page::new(String::new(), syntax);
             page.family(&Family { name: "a_total", kind: Kind::Counter, help: "A." });
             page.figure("a_total", &[], 1);
             page.figure("a_total", &[("x", "q\"\\\n"), ("y", "")], u64::MAX);
-            page.family(&Family { name: "b_info", kind: Kind::Info, help: "B." });
             page.family(&Family { name: "c", kind: Kind::Gauge, help: "C." });
             page.family(&Family { name: "d_seconds", kind: Kind::Histogram, help: "D." });
             let bounds = &[1_000, 1_500_000_000];
@@ -156,18 +144,10 @@ mod tests {
             d_seconds_bucket{x=\"y\",le=\"+Inf\"} 3\n\
             d_seconds_sum{x=\"y\"} 2.5\nd_seconds_count{x=\"y\"} 3\n";
         let counts = "a_total 1\na_total{x=\"q\\\"\\\\\\n\",y=\"\"} 18446744073709551615\n";
+        check(Syntax::OpenMetrics, &format!("# HELP a A.\n# TYPE a counter\n{counts}{histogram}"));
         check(
-            Dialect::OpenMetrics,
-            &format!(
-                "# HELP a A.\n# TYPE a counter\n{counts}# HELP b B.\n# TYPE b info\n{histogram}"
-            ),
-        );
-        check(
-            Dialect::Prometheus,
-            &format!(
-                "# HELP a_total A.\n# TYPE a_total counter\n{counts}\
-                 # HELP b_info B.\n# TYPE b_info gauge\n{histogram}"
-            ),
+            Syntax::Prometheus,
+            &format!("# HELP a_total A.\n# TYPE a_total counter\n{counts}{histogram}"),
         );
     }
 }
