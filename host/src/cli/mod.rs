@@ -10,6 +10,7 @@ mod load;
 mod plugins;
 mod reader;
 mod run;
+mod stats;
 mod status;
 mod table;
 
@@ -54,6 +55,9 @@ enum What {
     /// Show a running host's ledger: where every line and every payload is.
     #[command(after_help = reader::HELP)]
     Status(status::StatusArgs),
+    /// Show what the metrics of a running host have counted.
+    #[command(subcommand)]
+    Stats(stats::StatsCommand),
     /// Have a running host's drivers open their files and connections anew.
     #[command(after_help = reader::HELP)]
     Reopen(reader::ReaderArgs),
@@ -100,6 +104,7 @@ pub fn main() -> Exit {
         What::Filter(args) => filter::filter(&args),
         What::Plugins(command) => plugins::plugins(&command),
         What::Status(args) => status::status(&args),
+        What::Stats(command) => stats::stats(&command),
         What::Reopen(args) => status::reopen(&args),
         What::Demo => demo::demo(),
     }
