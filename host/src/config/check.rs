@@ -87,15 +87,18 @@ fn sources(inputs: &[InputConfig], listeners: &[ListenerConfig], problems: &mut 
             sources.insert(what, place);
         }
     };
+    // Of port 0 the system makes another one each time.
+    let is_one = |address: &str| !address.ends_with(":0");
     for input in inputs {
         match &input.driver {
             InputDriver::StatsWriter { socket, .. } | InputDriver::Unix { socket, .. } => {
                 let what = format!("the path `{}`", socket.path.value.display());
                 once(what, socket.path.place, &mut sources);
             }
-            InputDriver::Tcp { address, .. } => {
+            InputDriver::Tcp { address, .. } if is_one(&address.value) => {
                 once(format!("the address `{}`", address.value), address.place, &mut sources);
             }
+            InputDriver::Tcp { .. } => {}
             InputDriver::Stdin { .. } => {
                 once("the standard input".to_owned(), input.name.place, &mut sources);
             }
@@ -113,7 +116,7 @@ fn sources(inputs: &[InputConfig], listeners: &[ListenerConfig], problems: &mut 
                 once(what, socket.path.place, &mut sources);
             }
             ListenerDriver::Http { addresses, .. } => {
-                for address in addresses {
+                for address in addresses.iter().filter(|address| is_one(&address.value)) {
                     let what = format!("the address `{}`", address.value);
                     once(what, address.place, &mut sources);
                 }
