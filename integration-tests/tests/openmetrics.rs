@@ -11,10 +11,10 @@ use fantail::statistics::{MetricPlan, Statistics};
 use fantail_integration_tests::{Done, run};
 
 /// Debian's own interpreter, which has the module that Debian packages.
-const PYTHON: &str = "/usr/bin/python3";
+pub(crate) const PYTHON: &str = "/usr/bin/python3";
 
 /// Reads a page as strictly as OpenMetrics wants, and prints what is in it.
-const READ_OPENMETRICS: &str = "
+pub(crate) const READ_OPENMETRICS: &str = "
 import sys
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 text = sys.stdin.buffer.read().decode()
@@ -94,7 +94,7 @@ fn text(statistics: &Statistics, syntax: Syntax) -> String {
 }
 
 /// A tool of Debian's that reads a page.
-fn read(command: &mut Command, text: &str) -> Done {
+pub(crate) fn read(command: &mut Command, text: &str) -> Done {
     let read = run(command, text.as_bytes());
     assert_eq!(read.status, Some(0), "{}\n{}\n{text}", read.text(), read.stderr);
     read

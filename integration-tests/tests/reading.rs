@@ -6,7 +6,7 @@ use std::{
     net::{Shutdown, TcpStream},
     os::unix::net::{UnixListener, UnixStream},
     path::Path,
-    process::{Command, Stdio},
+    process::Command,
     thread,
 };
 
@@ -16,6 +16,8 @@ use fantail_integration_tests::{
     wait_for,
 };
 use rustix::process::Signal;
+
+use crate::openmetrics::{PYTHON, READ_OPENMETRICS, read};
 
 const CONFIG: &str = "
 shutdown_timeout = 50 s
@@ -89,6 +91,61 @@ fn status_shows_the_ledger_of_a_running_host() {
     }
     host.stop().expect_status(0);
     assert!(!dir.path("reader.sock").exists());
+}
+
+#[test]
+fn statistics_are_dumped_as_doveadm_does() {
+    let dir = Workdir::new();
+    let config = "
+metric mails {
+  filter = event=mail
+  fields = bytes
+  group_by = user
+}
+";
+    let host = Host::start(&dir, &format!("{CONFIG}{config}"));
+    let mail = |user: &str, bytes: u32| {
+        let fields = format!(r#""user":"{user}","bytes":{bytes},"duration":{}"#, bytes * 2);
+        events::json_with("mail", &fields)
+    };
+    send_unix(dir.path("in.sock"), &events::lines([mail("b c", 10), mail("a", 20), mail("a", 40)]));
+    dir.wait_for_lines("out", 3);
+    let socket = dir.path("reader.sock");
+    let dump = |arguments: &[&str]| {
+        let done = read_by(&socket, &[&["stats", "dump"], arguments].concat());
+        assert_eq!((done.status, done.stderr.as_str()), (Some(0), ""));
+        done.text().to_owned()
+    };
+    // Into a pipe: byte for byte what doveadm prints.
+    let head = "metric_name\tfield\tcount\tsum\tmin\tmax\tavg\tmedian\tstddev\t%95\n";
+    let all = "all/events\tduration\t3\t140\t20\t80\t46.67\t40\t24.94\t80\n";
+    let begin = format!("{head}{all}mails\tduration\t3\t140\t");
+    let shown = dump(&[]);
+    assert!(shown.starts_with(&begin), "{shown}");
+    assert_eq!(
+        dump(&["-f", "count, sum", "--format", "json", "mails_*"]),
+        "[\n{\"metric_name\":\"mails_b_c\",\"field\":\"duration\",\"count\":1,\"sum\":20},\n\
+         {\"metric_name\":\"mails_b_c\",\"field\":\"bytes\",\"count\":1,\"sum\":10},\n\
+         {\"metric_name\":\"mails_a\",\"field\":\"duration\",\"count\":2,\"sum\":120},\n\
+         {\"metric_name\":\"mails_a\",\"field\":\"bytes\",\"count\":2,\"sum\":60}\n]\n"
+    );
+    let table = "metric_name  field     max\nmails        duration   80\n\
+                 mails        bytes      40\n";
+    assert_eq!(dump(&["-f", "max", "--format", "table", "-r"]).lines().count(), 8);
+    let after = dump(&["-f", "max", "--format", "table", "mails"]);
+    assert_eq!(after, table.replace("80", " 0").replace("40", " 0"));
+    // What the ledger says is not reset.
+    assert_eq!(get(&host.listener("web"), "/metrics").sum("fantail_metric_matched_total"), 6);
+    let check = |arguments: &[&str], status: i32, said: &str| {
+        let done = read_by(&socket, &[&["stats", "dump"], arguments].concat());
+        assert_eq!((done.status, done.text()), (Some(status), ""));
+        assert!(done.stderr.contains(said), "{}", done.stderr);
+    };
+    check(&["-f", "cuont"], 2, "there is no statistic `cuont`");
+    check(&["-f", " "], 2, "no statistics are asked for");
+    check(&["nothing"], 65, "no metric or group of this name");
+    check(&["-r", "mails"], 2, "cannot be used with");
+    host.stop().expect_status(0);
 }
 
 #[test]
@@ -267,22 +324,6 @@ fn what_cannot_be_opened_is_named() {
     assert!(!dir.path("free.sock").exists());
 }
 
-/// What promtool says of a page; it must have nothing to complain about.
-fn promtool(page: &str) {
-    let mut child = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool is there: integration-tests/run installs Debian's package `prometheus`");
-    child.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
-    let done = child.wait_with_output().unwrap();
-    let said = [done.stdout, done.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(done.status.success() && said.is_empty(), "{said}\n{page}");
-}
-
 #[test]
 fn the_ledger_balances_in_the_metrics_after_faults() {
     let dir = Workdir::new();
@@ -292,7 +333,17 @@ fn the_ledger_balances_in_the_metrics_after_faults() {
             "file_path = $DIR/out",
             "unix_path = $DIR/out.sock\n  queue_max_size = 16 KiB\n  batch_max_size = 4 KiB",
         );
-    let host = Host::start(&dir, &config.replace("50 s", "0"));
+    let more = "
+metric mails {
+  filter = event=mail_delivery_finished
+}
+listener compat {
+  driver = http
+  listen = 127.0.0.1:0
+  openmetrics_compat = dovecot
+}
+";
+    let host = Host::start(&dir, &format!("{}{more}", config.replace("50 s", "0")));
     let address = host.listener("web");
     let lines = events::lines((0..20_000).map(|n| events::json("e", n)));
     send_unix(dir.path("in.sock"), &[lines, b"garbage\n{\"x\":1}\n".repeat(5)].concat());
@@ -314,11 +365,22 @@ fn the_ledger_balances_in_the_metrics_after_faults() {
     assert!(out("queue_bytes") <= out("queue_max_bytes") && out("queue_max_bytes") == 16 << 10);
     assert_eq!(out("delivery_seconds_count"), out("delivered_total"));
     assert!(out("batch_payloads_count") >= 1 && out("format_seconds_count") >= 1);
-    promtool(&page.body);
+    assert!(page.body.contains("# TYPE dovecot_mails_total counter\ndovecot_mails_total 0\n"));
+    let said = read(Command::new("promtool").args(["check", "metrics"]), &page.body);
+    assert_eq!((said.text(), said.stderr.as_str()), ("", ""));
     // Prometheus asks for OpenMetrics, which ends with a mark.
     let accept = "Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n";
     let page = get_with(&address, "/metrics", accept);
     assert!(page.headers.iter().any(|line| line.contains("application/openmetrics-text")));
+    assert!(page.body.ends_with("\n# EOF\n") && page.body.matches("# EOF").count() == 1);
+    let strict = read(Command::new(PYTHON).args(["-c", READ_OPENMETRICS]), &page.body);
+    let lines = page.body.lines().filter(|line| !line.starts_with('#'));
+    assert_eq!(strict.text().lines().count(), lines.count());
+    // As Dovecot shows it, with our own figures behind that.
+    let page = get(&host.listener("compat"), "/metrics");
+    for line in ["# TYPE dovecot_build info", "dovecot_mails_total 0", "fantail_ready 1"] {
+        assert!(page.body.lines().any(|found| found == line), "{line}\n{}", page.body);
+    }
     assert!(page.body.ends_with("\n# EOF\n") && page.body.matches("# EOF").count() == 1);
     host.stop().expect_status(75);
 }
