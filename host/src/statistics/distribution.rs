@@ -2,7 +2,7 @@
 //!
 //! Count, sum, least and greatest value are exact, always. As long as there are
 //! at most [`EXACT_MAX`] values, so is everything else: they are kept, in
-//! a vector that grows with them. What comes behind that makes a [`Sketch`] of
+//! a vector that grows with them. What comes behind that makes a sketch of
 //! them. Distributions of several workers merge, and what is exact for one worker
 //! is exact for many.
 
