@@ -170,6 +170,29 @@ fn what_is_counted_is_counted_in_english() {
 }
 
 #[test]
+fn check_says_how_filters_are_found_and_what_is_amiss() {
+    let dir = Workdir::new();
+    let metric = |name: &str, filter: &str| format!("metric {name} {{\n  filter = {filter}\n}}\n");
+    let mut text: String = (0..300)
+        .map(|number| metric(&format!("m{number}"), &format!("event=a AND user=u{number}")))
+        .collect();
+    text += &metric("negated", "NOT event=a");
+    text += &metric("never", "event=a AND event=b");
+    text += &metric("taken", "session=12h");
+    text += &metric("mixed", "event=a OR event=b AND user=x");
+    let done = check(&[&dir.config("many.conf", &text)]);
+    assert_eq!(done.status, Some(0), "{}", done.stderr);
+    let found = "  300 filters: found by the event's name, then by a field's value\n";
+    assert!(done.text().contains(found), "{}", done.text());
+    assert!(done.text().contains("  1 filter: asked for every event\n"), "{}", done.text());
+    assert!(done.text().contains("  1 filter: left out, because they can't match\n"));
+    for about in ["metric `never`", "metric `taken`", "metric `mixed`"] {
+        assert!(done.stderr.contains(about), "{about}: {}", done.stderr);
+    }
+    assert!(done.text().contains(" 5 warnings\n"), "{}\n{}", done.text(), done.stderr);
+}
+
+#[test]
 fn a_missing_file_and_an_empty_configuration_are_errors() {
     let dir = Workdir::new();
     let missing = check(&[&dir.path("missing.conf")]);

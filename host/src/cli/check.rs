@@ -7,8 +7,9 @@ use super::{
     load::{Purpose, load},
 };
 use crate::{
-    config::{self, counted},
+    config::{self, Config, counted},
     exit_code::Exit,
+    filter::{Filter, FilterSet},
     telemetry::log as host_log,
 };
 
@@ -27,6 +28,7 @@ pub(super) fn check(paths: &[PathBuf]) -> Exit {
         counted(config.exporters.len(), "exporter"),
         counted(loaded.warnings, "warning"),
     );
+    print_strategies(&config);
     for metric in config.metrics.iter().filter(|metric| metric.exporter.is_some()) {
         let exporter = metric.exporter.as_ref().and_then(|wanted| {
             config.exporters.iter().find(|exporter| exporter.name.value == wanted.value)
@@ -42,6 +44,15 @@ pub(super) fn check(paths: &[PathBuf]) -> Exit {
         }
     }
     Exit::Success
+}
+
+/// Prints how many of the filters an event finds in which way.
+fn print_strategies(config: &Config) {
+    // They have been checked: what is no filter is an error of the configuration.
+    let filters = config.metrics.iter().flat_map(|metric| Filter::parse(&metric.filter.value));
+    for (count, how) in FilterSet::new(filters).strategies().iter() {
+        outln!("  {}: {how}", counted(count, "filter"));
+    }
 }
 
 /// Prints the effective configuration.

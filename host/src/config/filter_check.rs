@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::filter::{Filter, WarningKind, warnings};
+use crate::filter::{Filter, warnings};
 
 use super::diagnostic::Severity;
 
@@ -25,9 +25,8 @@ pub struct FilterProblem {
 
 /// Checks a filter with the filter language's own parser.
 ///
-/// Values that were taken for numbers, sizes and the like are not reported:
-/// whether that is amiss depends on the field, and a configuration does not
-/// know fields.
+/// Values that were taken for numbers, sizes and the like are reported for
+/// fields that are known to hold text.
 pub fn check_filter(text: &str) -> Vec<FilterProblem> {
     match Filter::parse(text) {
         Err(error) => vec![FilterProblem {
@@ -37,7 +36,7 @@ pub fn check_filter(text: &str) -> Vec<FilterProblem> {
         }],
         Ok(filter) => warnings(&filter)
             .into_iter()
-            .filter(|warning| !matches!(warning.kind, WarningKind::Taken { .. }))
+            .filter(|warning| warning.is_worth_telling(text))
             .map(|warning| FilterProblem {
                 severity: Severity::Warning,
                 message: warning.kind.to_string(),

@@ -24,6 +24,7 @@
 
 mod ast;
 mod canonical;
+mod catalogue;
 mod compiled;
 mod error;
 mod lexer;

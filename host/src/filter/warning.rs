@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::Filter;
 use super::ast::Test;
+use super::catalogue;
 use super::literal::{Literal, Taken};
 use super::never;
 
@@ -15,6 +16,18 @@ pub struct Warning {
     pub kind: WarningKind,
     /// The bytes of the filter's text that it is about.
     pub span: Range<usize>,
+}
+
+impl Warning {
+    /// Whether it should be passed on, `text` being the one that the filter was
+    /// parsed from. A value that was taken for something else than text is amiss
+    /// only when the field is known to hold text, which is then compared with
+    /// another text than the one that was written.
+    pub fn is_worth_telling(&self, text: &str) -> bool {
+        let WarningKind::Taken { key, normalised, .. } = &self.kind else { return true };
+        let written = text.get(self.span.clone()).unwrap_or_default();
+        catalogue::holds_text(key) && written.trim_matches('"') != &**normalised
+    }
 }
 
 /// What deserves a second look.
@@ -35,8 +48,8 @@ pub enum WarningKind {
     AmbiguousUnit,
     /// A category with `*` or `?`, which are no wildcards there.
     CategoryWildcard,
-    /// A field's value that was taken for something else than text. Only amiss
-    /// when the field holds text, which a filter can't know: pass it on then.
+    /// A field's value that was taken for something else than text. Not always
+    /// amiss: see [`Warning::is_worth_telling`].
     Taken {
         /// The field.
         key: Box<str>,

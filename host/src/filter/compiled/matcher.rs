@@ -155,3 +155,33 @@ impl CategoryCache {
         *self.tests[id.index()].get_or_insert_with(|| find(registry.name(id)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{EventNumber, Matcher};
+    use crate::event::builder::{EventBuilder, EventChain};
+    use crate::filter::{Filter, FilterSet};
+
+    #[test]
+    fn events_are_told_apart_when_their_numbers_begin_anew() {
+        let texts = ["a=x AND b=y", "a=y OR b=y", "a=x AND NOT b=y", "a=* AND NOT a=y"];
+        let set = FilterSet::with_few(texts.map(|text| Filter::parse(text).unwrap()), 0);
+        let one = EventChain::new(EventBuilder::new().text("a", "x").text("b", "y"), &[]);
+        let other = EventChain::new(EventBuilder::new().text("a", "y"), &[]);
+        let mut matcher = Matcher::new(&set);
+        let check = |matcher: &mut Matcher| {
+            for (chain, expected) in [(&one, &[0, 1, 3][..]), (&other, &[1][..])] {
+                let mut matched = Vec::new();
+                set.matches_into(&chain.event(), matcher, &mut matched);
+                assert_eq!(matched, expected, "{:?}", matcher.event);
+            }
+        };
+        // What the first events left behind bears the numbers that come again.
+        check(&mut matcher);
+        matcher.event = EventNumber(EventNumber::LAST.0 - 2);
+        check(&mut matcher);
+        assert_eq!(matcher.event, EventNumber::LAST);
+        check(&mut matcher);
+        assert_eq!(matcher.event, EventNumber(2));
+    }
+}

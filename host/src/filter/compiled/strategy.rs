@@ -30,12 +30,12 @@ impl Strategies {
 }
 
 fn words(way: Option<Way>) -> String {
-    let Some(way) = way else { return "never, because they can't match".to_owned() };
+    let Some(way) = way else { return "left out, because they can't match".to_owned() };
     let kinds: Vec<_> = way.kinds.iter().flatten().map(Kind::to_string).collect();
     if kinds.is_empty() {
-        return "for every event".to_owned();
+        return "asked for every event".to_owned();
     }
-    let found = format!("by {}", kinds.join(", then by "));
+    let found = format!("found by {}", kinds.join(", then by "));
     if way.is_whole { found } else { format!("{found}, then asked") }
 }
 

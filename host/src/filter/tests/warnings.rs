@@ -86,3 +86,20 @@ fn filters_that_never_match_are_told() {
     check("duration>=5 AND duration<=5", &[]);
     check("category=imap AND category=lmtp", &[]);
 }
+
+#[test]
+fn values_taken_for_numbers_are_told_where_fields_hold_text() {
+    let check = |text: &str, expected: usize| {
+        let warnings = warnings(&Filter::parse(text).unwrap());
+        let told = warnings.iter().filter(|warning| warning.is_worth_telling(text));
+        assert_eq!(told.count(), expected, "{text}");
+    };
+    check("session=12h", 1);
+    check("user=\"05\"", 1);
+    check("tls_protocol=1.2", 1);
+    check("reason_code=1KB", 1);
+    // The text that it is compared with is the one that was written.
+    check("user=10.0.0.1 AND cmd_tag=\"5\"", 0);
+    check("bytes_in=1KB AND unknown=12h AND duration=12h", 0);
+    check("session=1m", 1);
+}
