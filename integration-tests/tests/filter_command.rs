@@ -86,6 +86,28 @@ fn it_prints_the_canonical_text_and_reads_nothing() {
 }
 
 #[test]
+fn it_explains_the_filter_and_every_verdict() {
+    let filter = "event=a OR event=b AND session=12h";
+    let done = feed(["filter", "--explain", filter], &three());
+    assert_eq!(done.status, Some(1), "{}", done.stderr);
+    let text = done.text();
+    let (understood, verdicts) = text.split_once("line 1: ").unwrap();
+    let mut lines = understood.lines();
+    assert_eq!(lines.next(), Some("all of:"));
+    assert_eq!(lines.next(), Some("  any of:"));
+    assert!(understood.contains("43200000000 microseconds"), "{understood}");
+    assert_eq!(understood.matches("warning: ").count(), 2, "{understood}");
+    assert!(verdicts.starts_with("does not match\n  session=12h  false: there is no such field\n"));
+    assert_eq!(verdicts.matches("does not match\n").count(), 3, "{verdicts}");
+    // A match decides the exit status as it does without.
+    let done = feed(["filter", "--explain", "event=b"], &three());
+    assert_eq!(done.status, Some(0));
+    let found = "line 2: matches\n  event=b  true: its name is \"b\"\n";
+    assert!(done.text().contains(found), "{}", done.text());
+    assert_eq!(fantail(["filter", "--explain", "-c", "event=b"]).status, Some(2));
+}
+
+#[test]
 fn it_reads_tab_text_and_recorded_streams() {
     let dir = Workdir::new();
     let tab = events::lines([events::tab_text("a", 1), events::tab_text("b", 2)]);

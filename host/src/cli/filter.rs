@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, BufWriter, Write},
+    io::{self, BufRead, BufReader, BufWriter, IsTerminal, Write},
     path::PathBuf,
     sync::Arc,
 };
@@ -14,6 +14,7 @@ use serde_json::json;
 use super::{
     PluginArgs,
     console::{errln, of_output},
+    explain::Explainer,
     plugins::scan,
 };
 use crate::{
@@ -43,14 +44,18 @@ pub(super) struct FilterArgs {
     /// if left out or -.
     file: Option<PathBuf>,
     /// Print the number of each matching line instead of the event.
-    #[arg(short = 'n', long = "line-number", conflicts_with_all = ["count", "canonical"])]
+    #[arg(short = 'n', long = "line-number", conflicts_with_all = ["count", "canonical", "explain"])]
     line_number: bool,
     /// Print only how many events match.
-    #[arg(short = 'c', long = "count", conflicts_with = "canonical")]
+    #[arg(short = 'c', long = "count", conflicts_with_all = ["canonical", "explain"])]
     count: bool,
     /// Print the filter in its canonical text, and read nothing.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "explain")]
     canonical: bool,
+    /// Print how the expression was understood, then for each event which of its
+    /// tests decided. Without a file and at a terminal, reads nothing.
+    #[arg(long)]
+    explain: bool,
     #[command(flatten)]
     places: PluginArgs,
 }
@@ -69,6 +74,8 @@ pub(super) fn filter(args: &FilterArgs) -> Exit {
     };
     let found = if args.canonical {
         print_canonical(&filter).map(|()| 1)
+    } else if args.explain && args.file.is_none() && io::stdin().is_terminal() {
+        Explainer::new(filter, &args.expression).filter(&mut io::stdout().lock()).map(|()| 1)
     } else {
         open_and_search(args, filter)
     };
@@ -129,9 +136,9 @@ fn search(
     let mut wanted = Wanted::all();
     filter.wants(&mut wanted);
     let symbols = Arc::new(Symbols::new(&wanted));
+    let mut printer = Printer::new(args, &filter)?;
     let set = FilterSet::new([filter]);
     let mut matcher = Matcher::new(&set);
-    let mut printer = Printer::new(args)?;
     let (mut decoder, mut matched, mut found) = (None, Vec::new(), 0);
     let (mut line, mut number) = (Vec::new(), 0_u64);
     while read_line(&mut input, &mut line).map_err(|error| of_input(name, &error))? {
@@ -160,8 +167,9 @@ fn search(
         match decoder.decode(&line) {
             Ok(Decoded::Event(event)) => {
                 set.matches_into(&event, &mut matcher, &mut matched);
-                if !matched.is_empty() {
-                    found += 1;
+                let matches = !matched.is_empty();
+                found += u64::from(matches);
+                if matches || args.explain {
                     printer.event(&event, number)?;
                 }
             }
@@ -210,29 +218,32 @@ enum How {
     Events(FormatInstance),
     Numbers,
     Count,
+    Verdicts(Explainer),
 }
 
 impl Printer {
-    fn new(args: &FilterArgs) -> io::Result<Self> {
-        let how = match (args.line_number, args.count) {
-            (true, _) => How::Numbers,
-            (_, true) => How::Count,
-            _ => How::Events(json_format(&args.places)?),
+    fn new(args: &FilterArgs, filter: &Filter) -> io::Result<Self> {
+        let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+        let how = if args.line_number {
+            How::Numbers
+        } else if args.count {
+            How::Count
+        } else if args.explain {
+            let explainer = Explainer::new(filter.clone(), &args.expression);
+            explainer.filter(&mut out)?;
+            How::Verdicts(explainer)
+        } else {
+            How::Events(json_format(&args.places)?)
         };
         let hostname = rustix::system::uname().nodename().to_bytes().to_vec();
-        Ok(Printer {
-            out: BufWriter::with_capacity(1 << 16, io::stdout().lock()),
-            how,
-            flattener: Flattener::default(),
-            hostname,
-            payload: Vec::new(),
-        })
+        Ok(Printer { out, how, flattener: Flattener::default(), hostname, payload: Vec::new() })
     }
 
     fn event(&mut self, event: &Event<'_>, number: u64) -> io::Result<()> {
         let Printer { out, how, flattener, hostname, payload } = self;
         match how {
             How::Count => Ok(()),
+            How::Verdicts(explainer) => explainer.event(out, event, number),
             How::Numbers => writeln!(out, "{number}").map_err(|error| of_output(&error)),
             How::Events(format) => {
                 payload.clear();
@@ -250,7 +261,7 @@ impl Printer {
     fn end(mut self, found: u64) -> io::Result<()> {
         let counted = match self.how {
             How::Count => writeln!(self.out, "{found}"),
-            How::Events(_) | How::Numbers => Ok(()),
+            How::Events(_) | How::Numbers | How::Verdicts(_) => Ok(()),
         };
         counted.and_then(|()| self.out.flush()).map_err(|error| of_output(&error))
     }

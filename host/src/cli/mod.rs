@@ -5,6 +5,7 @@
 mod check;
 mod console;
 mod demo;
+mod explain;
 mod filter;
 mod load;
 mod plugins;

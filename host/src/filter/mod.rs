@@ -15,7 +15,7 @@
 //! what can't match). `canonical` writes a tree as text. `naive` asks a filter
 //! about an event, `mismatch` is what it says of comparisons that can't work.
 //! `compiled` asks many filters at once, and `set` is what the host knows of all
-//! this. Nothing here recurses or reaches outside.
+//! this; `explain` says all that in words. Nothing here recurses or reaches outside.
 //!
 //! Where it differs from Dovecot on purpose: the canonical text keeps the escapes
 //! it needs; a backslash before the end of a line is an error; a list and a plain
@@ -27,6 +27,7 @@ mod canonical;
 mod catalogue;
 mod compiled;
 mod error;
+pub mod explain;
 mod lexer;
 mod literal;
 mod mismatch;
