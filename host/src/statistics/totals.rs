@@ -10,19 +10,29 @@ use super::series::{METRIC, Series, SeriesId};
 use super::shard::{Shard, Slot};
 
 /// The statistics of all metrics: to be shared with whoever counts or reads.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Statistics {
     shared: Arc<Shared>,
 }
 
 /// What counters and readers have in common.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Shared {
     /// In the order of the configuration.
-    pub(super) metrics: Vec<Metric>,
+    pub(super) metrics: Vec<Arc<Metric>>,
     slots: Mutex<Vec<Arc<Slot>>>,
     /// One for each metric. Only readers wait for this lock.
     totals: Mutex<Vec<Totals>>,
+    /// The statistics before these, for as long as anybody counts there.
+    predecessor: Mutex<Option<Predecessor>>,
+}
+
+/// Statistics that others have followed, with some of the same metrics.
+#[derive(Debug)]
+struct Predecessor {
+    statistics: Statistics,
+    /// For each of the new metrics, its place among these if it goes on.
+    places: Vec<Option<usize>>,
 }
 
 /// What was counted for one metric.
@@ -39,7 +49,7 @@ struct Totals {
 /// All statistics at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    metrics: &'a [Metric],
+    metrics: &'a [Arc<Metric>],
     totals: &'a [Totals],
 }
 
@@ -61,9 +71,41 @@ pub struct Groups {
 impl Statistics {
     /// Statistics of these metrics, in the order of the configuration.
     pub fn new(plans: impl IntoIterator<Item = MetricPlan>) -> Self {
-        let metrics: Vec<Metric> = plans.into_iter().map(Metric::new).collect();
+        Self::of(plans.into_iter().map(|plan| Arc::new(Metric::new(plan))).collect(), None)
+    }
+
+    /// Statistics of other metrics that follow these. A metric that comes with its
+    /// place among these goes on counting where it is, whoever of the counters
+    /// has begun to count for the new statistics; it must be the same metric.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such place: a bug.
+    #[must_use]
+    pub fn successor(
+        &self,
+        metrics: impl IntoIterator<Item = (MetricPlan, Option<usize>)>,
+    ) -> Self {
+        // What lies here from those before moves on now: they need not be kept.
+        drop(self.shared.collect());
+        let (metrics, places): (Vec<_>, Vec<_>) = metrics
+            .into_iter()
+            .map(|(plan, place)| match place {
+                Some(at) => (Arc::clone(&self.shared.metrics[at]), place),
+                None => (Arc::new(Metric::new(plan)), None),
+            })
+            .unzip();
+        Self::of(metrics, Some(Predecessor { statistics: self.clone(), places }))
+    }
+
+    fn of(metrics: Vec<Arc<Metric>>, predecessor: Option<Predecessor>) -> Self {
         let totals = metrics.iter().map(|_| Totals::default()).collect();
-        let shared = Shared { metrics, slots: Mutex::default(), totals: Mutex::new(totals) };
+        let shared = Shared {
+            metrics,
+            slots: Mutex::default(),
+            totals: Mutex::new(totals),
+            predecessor: Mutex::new(predecessor),
+        };
         Statistics { shared: Arc::new(shared) }
     }
 
@@ -108,6 +150,7 @@ impl Shared {
     /// The totals, with everything in them that was published.
     fn collect(&self) -> MutexGuard<'_, Vec<Totals>> {
         let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        self.inherit(&mut totals);
         let mut slots = self.slots();
         // First all are asked, then all are waited for.
         let first: Vec<_> = slots.iter().map(|slot| slot.collect()).collect();
@@ -121,6 +164,32 @@ impl Shared {
             metric.registry.extend(&mut totals.series);
         }
         totals
+    }
+
+    /// Takes over what was counted for the predecessor; it goes when nobody counts
+    /// there any more.
+    fn inherit(&self, totals: &mut [Totals]) {
+        let mut predecessor = self.predecessor();
+        let Some(Predecessor { statistics, places }) = &*predecessor else { return };
+        // Looked at first: what a last counter leaves is collected below.
+        let slots = statistics.shared.slots();
+        let is_over = slots.iter().all(|slot| Arc::strong_count(slot) == 1);
+        drop(slots);
+        let mut old = statistics.shared.collect();
+        for (totals, place) in totals.iter_mut().zip(places) {
+            if let Some(place) = place {
+                totals.inherit(std::mem::take(&mut old[*place]));
+            }
+        }
+        drop(old);
+        // Those before it pass through it.
+        if is_over && statistics.shared.predecessor().is_none() {
+            *predecessor = None;
+        }
+    }
+
+    fn predecessor(&self) -> MutexGuard<'_, Option<Predecessor>> {
+        self.predecessor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Merges the shard into the totals, if nobody else is doing anything there;
@@ -142,17 +211,27 @@ impl Shared {
 
 fn merge(totals: &mut [Totals], shard: Shard) {
     for (totals, counts) in totals.iter_mut().zip(shard.metrics) {
-        let total = &mut totals.distributions;
-        if total.len() < counts.0.len() {
-            total.resize(counts.0.len(), Distribution::EMPTY);
-        }
-        for (total, counted) in total.iter_mut().zip(counts.0) {
-            total.merge(counted);
-        }
+        totals.merge(counts.0);
     }
 }
 
 impl Totals {
+    fn merge(&mut self, counted: Vec<Distribution>) {
+        let total = &mut self.distributions;
+        if total.len() < counted.len() {
+            total.resize(counted.len(), Distribution::EMPTY);
+        }
+        for (total, counted) in total.iter_mut().zip(counted) {
+            total.merge(counted);
+        }
+    }
+
+    /// Adds what was counted for the same metric before.
+    fn inherit(&mut self, old: Totals) {
+        self.before += old.before;
+        self.merge(old.distributions);
+    }
+
     /// The events since the last reset.
     fn count(&self) -> u64 {
         self.distributions.first().map_or(0, Distribution::count)

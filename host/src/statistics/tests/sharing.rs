@@ -107,3 +107,32 @@ fn a_large_shard_is_merged_by_its_counter() {
     assert_eq!(statistics.matched(), [1 << 20]);
     assert_eq!(shown(&statistics), [format!("m duration {} {}", 1 << 20, 7 << 20)]);
 }
+
+#[test]
+fn a_metric_goes_on_in_the_statistics_that_follow() {
+    let metric = || plan(&[], "user", 50);
+    let first = of(metric());
+    let count_in = |statistics: &Statistics, place: usize, user: u64| {
+        let mut counter = statistics.counter();
+        counter.count(place, &chain(user).event());
+        counter
+    };
+    // Published before, after, and never read between: all of it is there once.
+    drop(count_in(&first, 0, 1));
+    let late = count_in(&first, 0, 2);
+    let second = first.successor([(plan(&["a"], "", 50), None), (metric(), Some(0))]);
+    drop(count_in(&second, 1, 3));
+    let third = second.successor([(metric(), Some(1))]);
+    drop(count_in(&third, 0, 1));
+    assert_eq!(third.matched(), [3]);
+    drop(late);
+    assert_eq!(third.matched(), [4]);
+    let lines = ["m duration 4 28", "m_u1 duration 2 14", "m_u2 duration 1 7", "m_u3 duration 1 7"];
+    assert_eq!(shown(&third), lines);
+    // Nothing is left of those before, and nothing comes twice.
+    assert_eq!((first.matched(), shown(&third)), (vec![0], lines.map(str::to_owned).to_vec()));
+    // Another metric begins at nothing.
+    assert_eq!(third.successor([(metric(), None)]).matched(), [0]);
+    third.read_and_reset(|_| {});
+    assert_eq!(third.successor([(metric(), Some(0))]).matched(), [4]);
+}
