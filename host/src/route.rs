@@ -20,7 +20,7 @@ pub struct Route {
 }
 
 /// All metrics, shared by the workers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Routes {
     /// The metrics' filters, in the metrics' order.
     pub filters: FilterSet,

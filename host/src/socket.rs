@@ -8,7 +8,7 @@ use std::{
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::{
-            fs::{FileTypeExt, MetadataExt},
+            fs::{FileTypeExt, MetadataExt, PermissionsExt},
             net::UnixListener,
         },
     },
@@ -19,7 +19,7 @@ use rustix::{
     fs::Mode,
     io::Errno,
     net::{
-        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, acceptfrom_with, connect,
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, acceptfrom_with, bind, connect,
         socket_with,
     },
 };
@@ -58,6 +58,28 @@ pub struct SocketFile {
 }
 
 impl Endpoint {
+    /// Whether both are the same path or address, whatever the rights.
+    pub fn is_same_place(&self, other: &Endpoint) -> bool {
+        match (self, other) {
+            (Endpoint::Unix(path, ..), Endpoint::Unix(other, ..)) => path == other,
+            (Endpoint::Tcp(address), Endpoint::Tcp(other)) => address == other,
+            (Endpoint::Unix(..), Endpoint::Tcp(_)) | (Endpoint::Tcp(_), Endpoint::Unix(..)) => {
+                false
+            }
+        }
+    }
+
+    /// Gives a socket that is open already the mode, owner and group.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not allow it, or the socket's file is gone.
+    pub fn apply_rights(&self) -> io::Result<()> {
+        let Endpoint::Unix(path, mode, user, group) = self else { return Ok(()) };
+        fs::set_permissions(path, fs::Permissions::from_mode(*mode))?;
+        std::os::unix::fs::lchown(path, *user, *group)
+    }
+
     /// Begins to listen.
     ///
     /// # Errors
@@ -91,19 +113,12 @@ fn open_unix(path: &Path, mode: u32, user: Option<u32>, group: Option<u32>) -> i
         ));
     }
     remove_stale(path)?;
-    // The mode is right from the first moment: nobody connects in between. (The
-    // umask is the process's; no other thread of the host makes files yet.)
-    let umask = rustix::process::umask(Mode::from_raw_mode(!mode & 0o777));
-    let listener = UnixListener::bind(path);
-    rustix::process::umask(umask);
     let listen_error = |error: &io::Error| {
         explain(error, format_args!("can't listen on {shown}"), unix_remedy(error.kind()))
     };
-    let listener = listener.map_err(|error| listen_error(&error))?;
+    let listener = bind_unix(path, mode).map_err(|error| listen_error(&error))?;
     let status = fs::symlink_metadata(path).map_err(|error| listen_error(&error))?;
     let file = SocketFile { path: path.to_owned(), identity: (status.dev(), status.ino()) };
-    rustix::net::listen(&listener, BACKLOG).map_err(|error| listen_error(&error.into()))?;
-    listener.set_nonblocking(true).map_err(|error| listen_error(&error))?;
     if user.is_some() || group.is_some() {
         // Of the socket itself: a link that somebody put there is not followed.
         std::os::unix::fs::lchown(path, user, group).map_err(|error| {
@@ -114,7 +129,22 @@ fn open_unix(path: &Path, mode: u32, user: Option<u32>, group: Option<u32>) -> i
             explain(&error, doing, remedy)
         })?;
     }
+    rustix::net::listen(&listener, BACKLOG).map_err(|error| listen_error(&error.into()))?;
     Ok(Socket::Unix(file, listener))
+}
+
+/// A socket that is bound, and does not listen yet: nobody can connect before it has
+/// the owners it is to have.
+fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    // On Linux the file gets the mode that the socket has, less the umask (bind(2) makes
+    // an inode of the socket's mode). So it is never wider than it is to be; the umask
+    // itself is the process's, and other threads may be making files.
+    rustix::fs::fchmod(&socket, Mode::from_raw_mode(mode))?;
+    bind(&socket, &SocketAddrUnix::new(path)?)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    Ok(UnixListener::from(socket))
 }
 
 /// What to do when a UNIX socket can't be made.

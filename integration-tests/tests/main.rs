@@ -14,6 +14,7 @@ mod openmetrics;
 mod plugins;
 mod queue;
 mod reading;
+mod reload;
 mod replay;
 mod service;
 mod shutdown;

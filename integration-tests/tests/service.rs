@@ -264,18 +264,6 @@ fn the_journal_gets_priorities_and_others_the_time() {
 }
 
 #[test]
-fn sighup_does_not_end_it() {
-    let dir = Workdir::new();
-    let mut host = Host::start(&dir, &(IN.to_owned() + OUT));
-    host.signal(Signal::HUP);
-    host.wait_for_log("SIGHUP");
-    send_unix(dir.path("in.sock"), &one_event());
-    dir.wait_for_lines("out", 1);
-    assert!(host.is_running());
-    host.stop().expect_status(0);
-}
-
-#[test]
 fn a_killed_host_leaves_a_socket_that_the_next_one_replaces() {
     let dir = Workdir::new();
     let mut host = Host::start(&dir, &(IN.to_owned() + OUT));

@@ -5,13 +5,13 @@ use std::{
     path::PathBuf,
 };
 
-use super::console::{errln, write_err};
+use super::console::write_err;
 use crate::{
     config::{
         self, Checks, Config, Diagnostic, Diagnostics, Plugins, Severity, Surroundings,
         check_filter,
     },
-    pipeline::Pipeline,
+    pipeline::{Pipeline, Rebuild},
     plugin::{Pins, Placement, Registry, default_directories},
 };
 
@@ -62,6 +62,32 @@ pub(super) fn load_in(
     surroundings: Surroundings<'_>,
     purpose: Purpose,
 ) -> Loaded {
+    let said = load_silently(paths, surroundings, purpose, &mut Pipeline::build);
+    write_err(format_args!("{}{}", said.refused, said.diagnostics.render(stderr().is_terminal())));
+    said.loaded
+}
+
+/// Loads a running host's configuration anew, and has it made a pipeline of; with it
+/// comes everything that there is to say about it.
+pub(super) fn load_anew(paths: &[PathBuf], rebuild: &mut Rebuild<'_>) -> (Loaded, String) {
+    let said = load_silently(paths, Surroundings::MACHINE, Purpose::Run, rebuild);
+    (said.loaded, said.refused + &said.diagnostics.render(false))
+}
+
+/// A configuration that has been loaded, and what there is to say about it.
+struct Said {
+    loaded: Loaded,
+    /// Lines about files that are no usable plugins.
+    refused: String,
+    diagnostics: Diagnostics,
+}
+
+fn load_silently(
+    paths: &[PathBuf],
+    surroundings: Surroundings<'_>,
+    purpose: Purpose,
+    build: &mut Rebuild<'_>,
+) -> Said {
     let parsed = config::parse(paths, surroundings);
     let plugins = parsed.plugins();
     let pins: Pins =
@@ -80,7 +106,7 @@ pub(super) fn load_in(
     if purpose != Purpose::Print
         && let Some(config) = loaded.config.as_ref().or(loaded.sound.as_ref())
     {
-        match Pipeline::build(config, &registry) {
+        match build(config, &registry) {
             Ok(built) => pipeline = Some(built),
             Err(errors) => {
                 let errors = errors.iter();
@@ -90,16 +116,19 @@ pub(super) fn load_in(
             }
         }
     }
-    loaded.diagnostics.extend(refused_directories(&plugins, &registry));
-    show_refused_files(&registry, &plugins);
-    write_err(format_args!("{}", loaded.diagnostics.render(stderr().is_terminal())));
-    let config = loaded.config.filter(|_| !loaded.diagnostics.has_errors());
-    Loaded {
-        pipeline: pipeline.filter(|_| config.is_some()),
-        config,
-        errors: count(&loaded.diagnostics, Severity::Error),
-        warnings: count(&loaded.diagnostics, Severity::Warning),
-        registry,
+    let mut diagnostics = loaded.diagnostics;
+    diagnostics.extend(refused_directories(&plugins, &registry));
+    let config = loaded.config.filter(|_| !diagnostics.has_errors());
+    Said {
+        refused: refused_files(&registry, &plugins),
+        loaded: Loaded {
+            pipeline: pipeline.filter(|_| config.is_some()),
+            config,
+            errors: count(&diagnostics, Severity::Error),
+            warnings: count(&diagnostics, Severity::Warning),
+            registry,
+        },
+        diagnostics,
     }
 }
 
@@ -118,11 +147,12 @@ fn refused_directories(plugins: &Plugins, registry: &Registry) -> Vec<Diagnostic
 }
 
 /// Shows the files that are no usable plugins, a line each.
-fn show_refused_files(registry: &Registry, plugins: &Plugins) {
+fn refused_files(registry: &Registry, plugins: &Plugins) -> String {
     let is_placed = |path: &PathBuf| plugins.directories.iter().any(|known| known.value == *path);
-    for (path, reason) in registry.refused().iter().filter(|(path, _)| !is_placed(path)) {
-        errln!("warning: plugin refused: {} {reason}", path.display());
-    }
+    let refused = registry.refused().iter().filter(|(path, _)| !is_placed(path));
+    refused
+        .map(|(path, reason)| format!("warning: plugin refused: {} {reason}\n", path.display()))
+        .collect()
 }
 
 /// The plugins that a configuration names, and pins.
@@ -135,5 +165,5 @@ fn registry(plugins: &Plugins, named: &[String], pins: &Pins, placement: Placeme
 
 /// Shows everything that was refused, a line each.
 pub(super) fn show_refused(registry: &Registry) {
-    show_refused_files(registry, &Plugins::default());
+    write_err(format_args!("{}", refused_files(registry, &Plugins::default())));
 }

@@ -37,8 +37,9 @@ enum What {
     /// SIGTERM and SIGINT stop it in order: it delivers what it has accepted, for
     /// `shutdown_timeout` at most. SIGUSR1 has the drivers open their files and
     /// connections anew, as `fantail reopen` does: send it after log files have been
-    /// rotated, as by `kill -USR1 PID` in logrotate's `postrotate`. SIGHUP only writes a warning:
-    /// a changed configuration wants a restart.
+    /// rotated, as by `kill -USR1 PID` in logrotate's `postrotate`. SIGHUP has the
+    /// host read its configuration again, as `fantail reload` does: it goes on with
+    /// it, or as before if it has errors.
     #[command(after_help = RUN_HELP)]
     Run(ConfigArgs),
     /// Check a configuration and say what is wrong with it; opens nothing for writing.
@@ -62,6 +63,12 @@ enum What {
     /// Have a running host's drivers open their files and connections anew.
     #[command(after_help = reader::HELP)]
     Reopen(reader::ReaderArgs),
+    /// Have a running host read its configuration again, and say what is wrong with it.
+    ///
+    /// What has not changed goes on: connections, queues, counts. If there is any
+    /// error, all of it goes on as before.
+    #[command(after_help = reader::HELP)]
+    Reload(reader::ReaderArgs),
     /// Show it at work: recorded Dovecot traffic through metrics and exporters.
     Demo,
 }
@@ -107,6 +114,7 @@ pub fn main() -> Exit {
         What::Status(args) => status::status(&args),
         What::Stats(command) => stats::stats(&command),
         What::Reopen(args) => status::reopen(&args),
+        What::Reload(args) => status::reload(&args),
         What::Demo => demo::demo(),
     }
 }

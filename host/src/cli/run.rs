@@ -7,11 +7,14 @@ use signal_hook::{
     iterator::Signals,
 };
 
-use super::load::{Purpose, load};
+use super::{
+    console::write_err,
+    load::{Purpose, load, load_anew},
+};
 use crate::{
-    config::{counted, settings::LogLevel},
+    config::{Config, counted, settings::LogLevel},
     exit_code::Exit,
-    pipeline::{self, Ended, ExporterStatus, Figures, Orders, Signal},
+    pipeline::{self, Ended, ExporterStatus, Figures, Orders, Pipeline, Rebuild, Signal},
     telemetry::log as host_log,
 };
 
@@ -30,17 +33,14 @@ pub(super) fn run(paths: &[PathBuf]) -> Exit {
     let (Some(config), Some(pipeline)) = (loaded.config, loaded.pipeline) else {
         return Exit::Config;
     };
-    host_log::start(match config.log_level {
-        LogLevel::Error => log::LevelFilter::Error,
-        LogLevel::Warning => log::LevelFilter::Warn,
-        LogLevel::Info => log::LevelFilter::Info,
-        LogLevel::Debug => log::LevelFilter::Debug,
-    });
+    start_log(&config);
     let observer = pipeline.observer();
-    let ended = pipeline::run(pipeline, &orders, |addresses| {
+    let ready = |addresses: &[String]| {
         log::info!("fantail {} is ready", env!("CARGO_PKG_VERSION"));
         addresses.iter().for_each(|address| log::info!("{address}"));
-    });
+    };
+    let mut reread = |rebuild: &mut Rebuild<'_>| reread(paths, rebuild);
+    let ended = pipeline::run(pipeline, &orders, ready, &mut reread);
     match ended {
         Ok(Ended::Clean) => {
             log_figures(&observer.figures());
@@ -60,6 +60,27 @@ pub(super) fn run(paths: &[PathBuf]) -> Exit {
             Exit::System
         }
     }
+}
+
+/// The configuration and its plugins as they are now, made a pipeline of; otherwise
+/// everything that is wrong with them.
+fn reread(paths: &[PathBuf], rebuild: &mut Rebuild<'_>) -> Result<Pipeline, Vec<String>> {
+    let (loaded, report) = load_anew(paths, rebuild);
+    write_err(format_args!("{report}"));
+    let (Some(config), Some(pipeline)) = (loaded.config, loaded.pipeline) else {
+        return Err(report.lines().map(str::to_owned).collect());
+    };
+    start_log(&config);
+    Ok(pipeline)
+}
+
+fn start_log(config: &Config) {
+    host_log::start(match config.log_level {
+        LogLevel::Error => log::LevelFilter::Error,
+        LogLevel::Warning => log::LevelFilter::Warn,
+        LogLevel::Info => log::LevelFilter::Info,
+        LogLevel::Debug => log::LevelFilter::Debug,
+    });
 }
 
 /// A panic in a thread of the host is a bug, and a host that goes on without that
@@ -91,7 +112,7 @@ fn obey_signals(orders: Orders) -> std::io::Result<()> {
         for signal in signals.forever() {
             match signal {
                 SIGUSR1 => orders.tell(Signal::Reopen),
-                SIGHUP => log::warn!("SIGHUP: this version can't reload; restart it instead"),
+                SIGHUP => orders.tell(Signal::Reload),
                 _ => orders.tell(Signal::Stop),
             }
         }

@@ -1,4 +1,4 @@
-//! `fantail status` and `fantail reopen`
+//! `fantail status`, `fantail reopen` and `fantail reload`
 
 use clap::Args;
 use serde_json::{Map, Value};
@@ -33,6 +33,12 @@ pub(super) fn status(args: &StatusArgs) -> Exit {
 /// Has a running host reopen its files.
 pub(super) fn reopen(args: &ReaderArgs) -> Exit {
     let done = args.connect().and_then(|mut host| host.order(&[b"REOPEN"]));
+    done.map_or_else(Failure::show, |()| Exit::Success)
+}
+
+/// Has a running host read its configuration again.
+pub(super) fn reload(args: &ReaderArgs) -> Exit {
+    let done = args.connect().and_then(|mut host| host.order(&[b"RELOAD"]));
     done.map_or_else(Failure::show, |()| Exit::Success)
 }
 

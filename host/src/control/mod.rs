@@ -9,6 +9,7 @@
 //! | `DUMP`, names of statistics | a line for each series: see [`dump`](crate::statistics::dump); then an empty line |
 //! | `DUMP-RESET`, the same | the same; afterwards everything counts from 0 |
 //! | `REOPEN` | `+`: each exporter opens its files and connections anew before its next batch |
+//! | `RELOAD` | `+`: the configuration as it is now has been taken over; ours, not Dovecot's |
 //! | `STATUS` | the ledger, as one line of JSON; ours, not Dovecot's |
 //!
 //! What can't be done is answered with a line that begins with `-` and has no TAB. A [`Session`] is the

@@ -21,7 +21,7 @@ const LINE_MAX: usize = 64 * 1024;
 const VERSION: &[u8] = b"VERSION\tstats-reader-server\t2\t0\n";
 
 /// What this version can be asked.
-const COMMANDS: &str = "DUMP, DUMP-RESET, REOPEN, STATUS";
+const COMMANDS: &str = "DUMP, DUMP-RESET, RELOAD, REOPEN, STATUS";
 
 /// How many statistics one `DUMP` may ask for. (There are eight, and any quantile.)
 const STATISTICS_MAX: usize = 64;
@@ -102,11 +102,13 @@ impl<D: Desk> Session<D> {
                 answers.extend_from_slice(self.desk.status().as_bytes());
                 answers.push(b'\n');
             }
-            [b"REOPEN"] => {
-                self.pending = Some(self.desk.ask(Signal::Reopen, &self.wake));
+            [command @ (b"REOPEN" | b"RELOAD")] => {
+                let reload = *command == b"RELOAD";
+                let signal = if reload { Signal::Reload } else { Signal::Reopen };
+                self.pending = Some(self.desk.ask(signal, &self.wake));
                 return self.wait(answers);
             }
-            [command @ (b"STATUS" | b"REOPEN"), ..] => {
+            [command @ (b"STATUS" | b"REOPEN" | b"RELOAD"), ..] => {
                 refuse(answers, &format!("{} takes no arguments", shown(command)));
             }
             [command, ..] => {
@@ -271,10 +273,9 @@ mod tests {
         let many = format!("DUMP{}\n", "\tsum".repeat(STATISTICS_MAX + 1));
         check(&many, "-more than 64 statistics\n");
         check("STATUS\tx\n", "-`STATUS` takes no arguments\n");
-        let unknown =
-            "-unknown command `FOO\\n\\u{1b}`: there are DUMP, DUMP-RESET, REOPEN, STATUS\n";
+        let unknown = "-unknown command `FOO\\n\\u{1b}`: there are DUMP, DUMP-RESET, RELOAD, REOPEN, STATUS\n";
         check("FOO\x01n\x1b\tx\n", unknown);
-        check("\tx\n", "-unknown command ``: there are DUMP, DUMP-RESET, REOPEN, STATUS\n");
+        check("\tx\n", "-unknown command ``: there are DUMP, DUMP-RESET, RELOAD, REOPEN, STATUS\n");
     }
 
     #[test]

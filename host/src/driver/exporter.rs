@@ -73,6 +73,9 @@ pub enum Control {
     /// The host has a moment by which it must have ended: try again now, and pause
     /// briefly from here on. Batches may still come.
     Hurry,
+    /// The exporter is no more in the configuration: deliver, in your own time, until
+    /// nobody can push any more and nothing is left, and end.
+    Retire,
     /// No batch will be pushed any more: deliver what is there and end.
     Finish,
     /// Give up at once: count what is there as dropped, and end.
@@ -124,6 +127,7 @@ impl ExporterThread {
             commands,
             finishing: false,
             hurried: false,
+            retiring: false,
             abandoned: Arc::clone(&abandoned),
             trouble: RateLimit::new(LOG_INTERVAL),
             refusals: RateLimit::new(LOG_INTERVAL),
@@ -165,6 +169,7 @@ struct State {
     backoff: Backoff,
     finishing: bool,
     hurried: bool,
+    retiring: bool,
     abandoned: Arc<AtomicBool>,
     trouble: RateLimit,
     refusals: RateLimit,
@@ -179,7 +184,8 @@ impl State {
     fn run(mut self) {
         let queue = Arc::clone(&self.exporter.queue);
         loop {
-            if self.finishing && queue.is_empty() {
+            let is_over = self.finishing || self.retiring && !queue.has_producers();
+            if is_over && queue.is_empty() {
                 break;
             }
             let next = select! {
@@ -204,6 +210,9 @@ impl State {
                 self.pause(None);
             }
         }
+        if self.retiring && !self.finishing {
+            log::info!("exporter {}: has delivered what it had, and ends", self.exporter.name);
+        }
     }
 
     fn obey(&mut self, command: Control) {
@@ -215,6 +224,7 @@ impl State {
                 }
             }
             Control::Hurry => self.hurried = true,
+            Control::Retire => self.retiring = true,
             // `abandoned` has been set by whoever tells, for all that looks at it between
             // two attempts.
             Control::Finish | Control::Abandon => self.finishing = true,

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     driver::{Backoff, Pauses},
-    queue::{Batch, Pushed, Queue},
+    queue::{Batch, Producer, Pushed},
     telemetry::{ledger::ExporterLedger, log::RateLimit, meter::ExporterMeter},
 };
 
@@ -67,7 +67,7 @@ pub struct StagePlan {
     /// When a batch is full.
     pub limits: BatchLimits,
     /// Where batches go.
-    pub queue: Arc<Queue>,
+    pub queue: Producer,
     /// What is counted.
     pub ledger: Arc<ExporterLedger>,
     /// What is measured.

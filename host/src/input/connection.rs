@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Arc,
 };
 
 use rustix::{
@@ -11,7 +12,12 @@ use rustix::{
     net::{SendFlags, Shutdown},
 };
 
-use super::{Fed, Session, buffer::ReadBuffer, session::End};
+use super::{
+    Fed, Session,
+    buffer::ReadBuffer,
+    outgoing::Outgoing,
+    session::{End, Input},
+};
 use crate::pipeline::Lane;
 
 /// What a connection wants after its turn.
@@ -27,31 +33,37 @@ pub(super) enum Wish {
     Close,
 }
 
+/// How many reads it takes at most to have all that has arrived: a socket's buffer
+/// holds a few megabytes.
+const LAST_READS_MAX: u32 = 256;
+
 /// A socket and its session.
 #[derive(Debug)]
 pub(super) struct Connection {
     socket: OwnedFd,
     session: Session,
     left_over: Vec<u8>,
-    /// What the peer has not taken yet.
-    outgoing: Vec<u8>,
+    outgoing: Outgoing,
     /// The exporters it waits for; none if it does not wait.
     blocked_by: Vec<usize>,
     ended: bool,
+    /// How often it may still be read, once its input is no more.
+    last_reads: Option<u32>,
     /// What it is registered for with its worker's epoll; `None` if it is not.
     pub(super) interest: Option<EventFlags>,
 }
 
 impl Connection {
-    /// A connection that begins by saying `greeting`.
-    pub(super) fn new(socket: OwnedFd, session: Session, greeting: &[u8]) -> Self {
+    /// A connection that has said and heard nothing yet.
+    pub(super) fn new(socket: OwnedFd, session: Session) -> Self {
         Connection {
             socket,
             session,
             left_over: Vec::new(),
-            outgoing: greeting.to_vec(),
+            outgoing: Outgoing::default(),
             blocked_by: Vec::new(),
             ended: false,
+            last_reads: None,
             interest: None,
         }
     }
@@ -61,14 +73,37 @@ impl Connection {
         &self.blocked_by
     }
 
+    /// Forgets which exporters it waits for: after a change of the configuration
+    /// they may have other places. It is to be [resumed](Self::resume) then.
+    pub(super) fn forget_blocked_by(&mut self) {
+        self.blocked_by.clear();
+    }
+
+    /// Tells the peer something: now, or when it takes it.
+    pub(super) fn say(&mut self, text: Arc<[u8]>) -> Wish {
+        self.outgoing.say(text);
+        self.write()
+    }
+
+    /// Whose connection it is.
+    pub(super) fn input(&self) -> &Arc<Input> {
+        self.session.input()
+    }
+
     /// Reads once and feeds the session.
     pub(super) fn read(&mut self, buffer: &mut ReadBuffer, lane: &mut Lane) -> Wish {
         lane.tick();
         let read =
             buffer.fill(&mut self.left_over, |room| Ok(rustix::io::read(&self.socket, room)?));
+        if let Some(left) = &mut self.last_reads {
+            *left = left.saturating_sub(1);
+            self.ended |= *left == 0;
+        }
         match read {
             Ok(0) => self.ended = true,
             Ok(_) => {}
+            // Everything that had arrived has been read.
+            Err(error) if is_temporary(&error) && self.last_reads.is_some() => self.ended = true,
             Err(error) if is_temporary(&error) => {}
             // A reset is an end like any other: what came before it counts.
             Err(_) => self.ended = true,
@@ -111,15 +146,22 @@ impl Connection {
     pub(super) fn write(&mut self) -> Wish {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         while !self.outgoing.is_empty() {
-            match rustix::net::send(&self.socket, &self.outgoing, flags) {
-                Ok(written) => drop(self.outgoing.drain(..written)),
+            match rustix::net::send(&self.socket, self.outgoing.bytes(), flags) {
+                Ok(written) => self.outgoing.taken(written),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Wish::ReadAndWrite,
                 // It does not listen; what it says may be read all the same.
-                Err(_) => self.outgoing.clear(),
+                Err(_) => self.outgoing = Outgoing::default(),
             }
         }
         if self.blocked_by.is_empty() { Wish::Read } else { Wish::Wait }
+    }
+
+    /// Ends it soon, because its input is no more: what has arrived is read. (A
+    /// TCP peer can go on to send; so the reads are counted.)
+    pub(super) fn retire(&mut self) {
+        self.stop_receiving();
+        self.last_reads = Some(LAST_READS_MAX);
     }
 
     /// Lets nothing more come: what has arrived can still be read.

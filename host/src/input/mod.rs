@@ -8,21 +8,15 @@
 
 mod buffer;
 mod connection;
+mod greeting;
 mod listener;
+mod outgoing;
 mod reader;
 mod session;
 mod worker;
 
+pub use greeting::Greeting;
 pub use listener::{Listener, ListenerThread};
 pub use reader::{Reader, Source};
 pub use session::{Fed, Input, InputKind, Session};
 pub use worker::{Command, WorkerHandle, WorkerThread};
-
-/// What reading threads tell the pipeline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// An input that has an end has reached it, and all of it could be read.
-    Ended,
-    /// An input ended because something could not be read: the log says what.
-    Failed,
-}

@@ -16,7 +16,7 @@ use std::{
     time::Instant,
 };
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::OFlags,
@@ -24,12 +24,15 @@ use rustix::{
 };
 
 use super::{
-    Fed, Notice, Session,
+    Fed, Session,
     buffer::ReadBuffer,
     session::{End, Input},
     worker::LAST_READS,
 };
-use crate::{pipeline::Lane, queue::Wake};
+use crate::{
+    pipeline::{Lane, LaneUpdate},
+    queue::Wake,
+};
 
 /// What a reader reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,12 +47,19 @@ pub enum Source {
 pub struct Reader {
     stop: Arc<AtomicBool>,
     abandoned: Arc<AtomicBool>,
+    ended: Arc<AtomicBool>,
+    /// To be looked at once it has ended.
+    has_failed: Arc<AtomicBool>,
     wake: Wake,
+    updates: Sender<LaneUpdate>,
+    /// One that is dropped without having begun reads nothing.
+    begin: Sender<()>,
     thread: thread::JoinHandle<()>,
 }
 
 impl Reader {
-    /// Starts to read. When the end is reached and everything is in the queues,
+    /// Starts a thread that reads as soon as it is told to
+    /// [begin](Self::begin). When the end is reached and everything is in the queues,
     /// `notices` hears of it.
     ///
     /// # Errors
@@ -59,14 +69,16 @@ impl Reader {
         input: Arc<Input>,
         source: Source,
         lane: Lane,
-        notices: Sender<Notice>,
+        notices: Sender<()>,
     ) -> io::Result<Self> {
         let wake = Wake::new()?;
         let stop = Arc::new(AtomicBool::new(false));
         let abandoned = Arc::new(AtomicBool::new(false));
+        let (updates, told) = unbounded();
         let state = State {
             input: Arc::clone(&input),
             lane,
+            updates: told,
             buffer: ReadBuffer::new(),
             left_over: Vec::new(),
             wake: wake.clone(),
@@ -75,18 +87,40 @@ impl Reader {
             drain_until: None,
             failed: false,
         };
+        let ended = Arc::new(AtomicBool::new(false));
+        let done = Arc::clone(&ended);
+        let has_failed = Arc::new(AtomicBool::new(false));
+        let failed = Arc::clone(&has_failed);
+        let (begin, begun) = bounded(1);
         let run = move || {
-            let notice = if state.run(source) { Notice::Ended } else { Notice::Failed };
+            if begun.recv().is_err() {
+                return;
+            }
+            failed.store(!state.run(source), Ordering::Relaxed);
+            done.store(true, Ordering::Release);
             // The pipeline may be ending for another reason and not listen any more.
-            let _ = notices.send(notice);
+            let _ = notices.send(());
         };
         let thread = thread::Builder::new().name(format!("input {}", input.name)).spawn(run)?;
-        Ok(Reader { stop, abandoned, wake, thread })
+        Ok(Reader { stop, abandoned, ended, has_failed, wake, updates, begin, thread })
     }
 
     /// What the queues call when there is room again.
     pub fn wake(&self) -> &Wake {
         &self.wake
+    }
+
+    /// Has the reader read.
+    pub fn begin(&self) {
+        // It waits for this and nothing else.
+        let _ = self.begin.try_send(());
+    }
+
+    /// Has the reader go on with another configuration.
+    pub fn reload(&self, update: LaneUpdate) {
+        // A reader that has ended needs none.
+        let _ = self.updates.send(update);
+        self.wake.wake();
     }
 
     /// Has the reader take no more, put what it has into the queues, and end.
@@ -101,7 +135,17 @@ impl Reader {
         self.finish();
     }
 
-    /// Whether the reader has ended.
+    /// Whether it has read everything that it could.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Whether it has ended, and something could not be read: the log says what.
+    pub fn has_failed(&self) -> bool {
+        self.has_ended() && self.has_failed.load(Ordering::Relaxed)
+    }
+
+    /// Whether its thread has ended.
     pub fn is_finished(&self) -> bool {
         self.thread.is_finished()
     }
@@ -110,6 +154,7 @@ impl Reader {
 struct State {
     input: Arc<Input>,
     lane: Lane,
+    updates: Receiver<LaneUpdate>,
     buffer: ReadBuffer,
     left_over: Vec<u8>,
     wake: Wake,
@@ -210,6 +255,7 @@ impl State {
     fn feed(&mut self, session: &mut Session) -> bool {
         let mut consumed = 0;
         loop {
+            self.adopt_updates();
             self.lane.tick();
             let (count, fed) = session.feed(&self.buffer.bytes()[consumed..], &mut self.lane);
             consumed += count;
@@ -223,6 +269,10 @@ impl State {
                         if self.abandoned() {
                             return false;
                         }
+                        if self.adopt_updates() {
+                            // The exporters have other places now: try again.
+                            break;
+                        }
                         self.wait_for_room();
                         // All of them: what was for others must not wait as well.
                         self.lane.flush();
@@ -234,10 +284,21 @@ impl State {
         true
     }
 
+    /// Goes on with the newest configuration; true if there was a new one.
+    fn adopt_updates(&mut self) -> bool {
+        let mut adopted = false;
+        while let Ok(update) = self.updates.try_recv() {
+            self.lane.adopt(update);
+            adopted = true;
+        }
+        adopted
+    }
+
     /// Waits until something can be read; false when the reader is to end. Before
     /// it waits, every open batch is closed.
     fn wait_for_bytes(&mut self, file: &OwnedFd, pipe: bool) -> bool {
         while !self.stopped() {
+            self.adopt_updates();
             if self.poll(Some(file), Some(0)) {
                 return true;
             }

@@ -40,8 +40,8 @@ pub struct Input {
     pub line_limit: usize,
     /// What a stats-writer connection may keep open.
     pub open_limits: OpenLimits,
-    /// What is counted.
-    pub ledger: InputLedger,
+    /// What is counted; it outlives a change of the input's settings.
+    pub ledger: Arc<InputLedger>,
     shown: Mutex<BTreeMap<&'static str, RateLimit>>,
 }
 
@@ -100,9 +100,14 @@ impl Input {
             kind,
             line_limit,
             open_limits,
-            ledger: InputLedger::default(),
+            ledger: Arc::default(),
             shown: Mutex::default(),
         }
+    }
+
+    /// Whether both are the same input, perhaps with other settings.
+    pub fn is_same(&self, other: &Input) -> bool {
+        Arc::ptr_eq(&self.ledger, &other.ledger)
     }
 
     fn may_show(&self, reason: &'static str) -> Option<u64> {
@@ -137,6 +142,11 @@ impl Session {
             lines: 0,
             counts: InputCounts::default(),
         }
+    }
+
+    /// Whose session it is.
+    pub fn input(&self) -> &Arc<Input> {
+        &self.input
     }
 
     /// Reads the whole lines in `bytes`; returns how many bytes it is done with,

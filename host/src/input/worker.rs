@@ -26,15 +26,24 @@ use super::{
     Session,
     buffer::ReadBuffer,
     connection::{Connection, Wish},
-    session::Input,
+    greeting::Greeting,
+    session::{Input, InputKind},
 };
-use crate::{pipeline::Lane, queue::Wake};
+use crate::{
+    pipeline::{Lane, LaneUpdate},
+    queue::Wake,
+};
 
 /// What a worker can be told.
 pub enum Command {
-    /// Read from this connection: its socket, its input, its peer's name, and what
-    /// to say to it first.
-    Adopt(OwnedFd, Arc<Input>, String, Arc<[u8]>),
+    /// Read from this connection: its socket, its input and its peer's name.
+    Adopt(OwnedFd, Arc<Input>, String),
+    /// Go on with another configuration, and tell stats-writer connections which
+    /// events are wanted now.
+    Reload(Box<LaneUpdate>, Greeting),
+    /// The input is no more: take no more from its connections than what has
+    /// arrived.
+    Retire(Arc<Input>),
     /// Take no more than what has arrived until now, and end.
     Finish,
     /// End at once; what is in the open batches stays there.
@@ -85,12 +94,13 @@ impl WorkerHandle {
 }
 
 impl WorkerThread {
-    /// Starts a worker with a lane of its own.
+    /// Starts a worker that has no connection yet, and no configuration:
+    /// [`Command::Reload`] is the first that it must be told.
     ///
     /// # Errors
     ///
     /// When the system has no descriptor or thread left.
-    pub fn start(number: usize, lane: Lane) -> io::Result<Self> {
+    pub fn start(number: usize) -> io::Result<Self> {
         let (commands, receiver) = unbounded();
         let wake = Wake::new()?;
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
@@ -102,7 +112,8 @@ impl WorkerThread {
             commands: receiver,
             connections: Slab::new(),
             count: Arc::clone(&connections),
-            lane,
+            lane: Lane::empty(),
+            greeting: Greeting::default(),
             buffer: ReadBuffer::new(),
             waiting: VecDeque::new(),
             finish_by: None,
@@ -126,6 +137,7 @@ struct Worker {
     connections: Slab<Connection>,
     count: Arc<AtomicUsize>,
     lane: Lane,
+    greeting: Greeting,
     buffer: ReadBuffer,
     /// The connections that wait for room, in the order in which they began to.
     waiting: VecDeque<usize>,
@@ -248,9 +260,11 @@ impl Worker {
         self.wake.clear();
         while let Ok(command) = self.commands.try_recv() {
             match command {
-                Command::Adopt(socket, input, peer, greeting) => {
-                    self.adopt(socket, Session::new(input, peer, self.lane.symbols()), &greeting);
+                Command::Adopt(socket, input, peer) => {
+                    self.adopt(socket, Session::new(input, peer, self.lane.symbols()));
                 }
+                Command::Reload(update, greeting) => self.reload(*update, greeting),
+                Command::Retire(input) => self.retire(&input),
                 Command::Finish => self.finish(),
                 Command::Abandon => self.abandoned = true,
             }
@@ -285,16 +299,52 @@ impl Worker {
         idle.into_iter().for_each(|key| self.close(key));
     }
 
-    fn adopt(&mut self, socket: OwnedFd, session: Session, greeting: &[u8]) {
-        let mut connection = Connection::new(socket, session, greeting);
+    fn adopt(&mut self, socket: OwnedFd, session: Session) {
+        let mut connection = Connection::new(socket, session);
         // The greeting goes out before anything else can happen: a peer may
         // wait for it.
-        let wish = connection.write();
+        let wish = match connection.input().kind {
+            InputKind::StatsWriter => connection.say(Arc::clone(&self.greeting.first)),
+            InputKind::Lines(_) | InputKind::Any => Wish::Read,
+        };
         if self.finish_by.is_some() {
             connection.stop_receiving();
         }
         let key = self.connections.insert(connection);
         self.grant(key, wish);
+    }
+
+    fn reload(&mut self, update: LaneUpdate, greeting: Greeting) {
+        self.lane.adopt(update);
+        // The exporters have other places now; all who wait are asked again.
+        for &key in &self.waiting {
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.forget_blocked_by();
+            }
+        }
+        let wanted = std::mem::replace(&mut self.greeting, greeting);
+        if wanted == self.greeting {
+            return;
+        }
+        let writers = self.connections.iter();
+        let writers = writers.filter(|(_, one)| one.input().kind == InputKind::StatsWriter);
+        let writers: Vec<usize> = writers.map(|(key, _)| key).collect();
+        for key in writers {
+            let waiting = self.waiting.contains(&key);
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            let wish = connection.say(Arc::clone(&self.greeting.filter));
+            // Those who wait have their turn in a moment, and then write as well.
+            if !waiting {
+                self.grant(key, wish);
+            }
+        }
+    }
+
+    fn retire(&mut self, input: &Arc<Input>) {
+        let connections = self.connections.iter_mut();
+        // Its settings may have changed since they connected; its ledger has not.
+        let theirs = connections.filter(|(_, one)| one.input().is_same(input));
+        theirs.for_each(|(_, connection)| connection.retire());
     }
 
     fn finish(&mut self) {

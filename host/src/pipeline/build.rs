@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::{
     lane::{Lane, LanePlan},
-    observer::{Observed, Observer},
+    observer::Observer,
     readers::{ListenerPlan, Service},
+    reload::Current,
 };
 use crate::{
     config::{
@@ -19,16 +20,15 @@ use crate::{
     },
     decode::Protocol,
     driver::{DriverSource, Exporter, Pauses},
-    event::{OpenLimits, Parts, Symbols, Wanted, flatten::Export},
+    event::{OpenLimits, Parts, Wanted, flatten::Export},
     filter::{Filter, FilterSet},
     format::{BatchLimits, FormatSource, StagePlan},
     input::{Input, InputKind, Source},
     plugin::Registry,
-    queue::{Queue, QueueFull},
+    queue::{Producer, Queue, QueueFull},
     route::{Route, Routes},
     socket::Endpoint,
-    statistics::{MetricPlan, Statistics},
-    telemetry::{ledger::ExporterLedger, log::RateLimit, meter::ExporterMeter},
+    telemetry::log::RateLimit,
 };
 
 /// How often a line about an event that could not be written is let through.
@@ -37,26 +37,61 @@ const TROUBLE_INTERVAL: Duration = Duration::from_secs(60);
 /// A host that is ready to run: all that its configuration asks for has been
 /// made, and nothing has been opened yet.
 pub struct Pipeline {
-    /// Inputs with their way in, in the order of the configuration.
-    pub(super) inputs: Vec<(Arc<Input>, Entrance)>,
+    /// Inputs, in the order of the configuration.
+    pub(super) inputs: Vec<BuiltInput>,
     /// Where the running host can be read.
     pub(super) listeners: Vec<ListenerPlan>,
     /// Exporters, in the order of the configuration.
-    pub(super) exporters: Vec<Exporter>,
+    pub(super) exporters: Vec<BuiltExporter>,
     /// What lanes are made from.
     pub(super) lane: LanePlan,
     /// How many workers connections are spread over.
     pub(super) workers: usize,
-    /// How long a stop may take.
-    pub(super) shutdown_timeout: Duration,
+    /// What all of it was made from.
+    pub(super) config: Config,
+    /// The plugins of which it was made.
+    pub(super) registry: Registry,
+    /// Whoever wants to know what runs.
+    pub(super) observer: Observer,
+}
+
+/// An input that can be opened.
+#[derive(Clone)]
+pub(super) struct BuiltInput {
+    /// What it was made from.
+    pub(super) config: InputConfig,
+    /// What its sessions have in common.
+    pub(super) input: Arc<Input>,
+    /// Its way in.
+    pub(super) entrance: Entrance,
 }
 
 /// How an input's events get in.
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum Entrance {
     /// By connections.
     Listen(Endpoint),
     /// By a reader of its own.
     Read(Source),
+}
+
+/// An exporter that can be started, or goes on.
+pub(super) struct BuiltExporter {
+    /// What it was made from.
+    pub(super) identity: ExporterIdentity,
+    /// What lanes make their stages from.
+    pub(super) stage: StagePlan,
+    /// What its thread works with; `None` when the running one goes on.
+    pub(super) exporter: Option<Exporter>,
+}
+
+/// Everything that an exporter is made from: two with the same are the same.
+#[derive(Clone, PartialEq)]
+pub(super) struct ExporterIdentity {
+    config: ExporterConfig,
+    /// The digests of the driver's and the format's files.
+    plugins: [String; 2],
+    hostname: String,
 }
 
 /// Why a configuration can't be run: a plugin or the system is against it.
@@ -80,19 +115,25 @@ impl Pipeline {
     ///
     /// Everything that plugins or the system have against it.
     pub fn build(config: &Config, registry: &Registry) -> Result<Self, Vec<BuildError>> {
+        Self::rebuild(config, registry, &Current::default())
+    }
+
+    /// The same beside a running host: inputs and exporters that have not changed
+    /// are its own, and those that have changed go on counting where they were.
+    pub(super) fn rebuild(
+        config: &Config,
+        registry: &Registry,
+        current: &Current,
+    ) -> Result<Self, Vec<BuildError>> {
         let mut errors = Vec::new();
         let hostname = match &config.hostname {
             Some(hostname) => hostname.value.clone(),
             None => rustix::system::uname().nodename().to_string_lossy().into_owned(),
         };
-        let mut exporters = Vec::new();
-        let mut stages = Vec::new();
+        let mut exporters: Vec<BuiltExporter> = Vec::new();
         for exporter in &config.exporters {
-            match build_exporter(exporter, registry, &hostname) {
-                Ok((exporter, stage)) => {
-                    exporters.push(exporter);
-                    stages.push(stage);
-                }
+            match build_exporter(exporter, registry, &hostname, current) {
+                Ok(exporter) => exporters.push(exporter),
                 Err(wrong) => {
                     errors.push(BuildError::new("exporter", &exporter.name.value, wrong));
                 }
@@ -100,7 +141,7 @@ impl Pipeline {
         }
         let mut inputs = Vec::new();
         for input in &config.inputs {
-            match build_input(input) {
+            match build_input(input, current) {
                 Ok(built) => inputs.push(built),
                 Err(wrong) => errors.push(BuildError::new("input", &input.name.value, wrong)),
             }
@@ -114,24 +155,26 @@ impl Pipeline {
                 }
             }
         }
-        let routes = build_routes(config).map_err(|error| vec![error]);
+        let routes = build_routes(config, current).map_err(|error| vec![error]);
         match routes {
             Ok(_) if !errors.is_empty() => Err(errors),
             Ok(routes) => Ok(Pipeline {
                 inputs,
                 listeners,
-                exporters,
+                observer: Observer::default(),
                 lane: LanePlan {
                     routes: Arc::new(routes),
-                    statistics: Statistics::new(config.metrics.iter().map(MetricPlan::of)),
-                    stages,
+                    statistics: current.statistics(config),
+                    stages: exporters.iter().map(|exporter| exporter.stage.clone()).collect(),
                     hostname: hostname.into_bytes().into(),
                 },
                 workers: match config.workers {
                     0 => std::thread::available_parallelism().map_or(1, usize::from),
                     workers => workers,
                 },
-                shutdown_timeout: config.shutdown_timeout,
+                config: config.clone(),
+                registry: registry.clone(),
+                exporters,
             }),
             Err(more) => {
                 errors.extend(more);
@@ -142,13 +185,7 @@ impl Pipeline {
 
     /// What reads the figures of this host.
     pub fn observer(&self) -> Observer {
-        let exporters = self.exporters.iter();
-        Observer {
-            inputs: self.inputs.iter().map(|(input, _)| Arc::clone(input)).collect(),
-            routes: Arc::clone(&self.lane.routes),
-            statistics: self.lane.statistics.clone(),
-            exporters: exporters.map(Observed::new).collect(),
-        }
+        self.observer.clone()
     }
 
     /// A lane of this host, for a benchmark that feeds it itself.
@@ -160,6 +197,19 @@ impl Pipeline {
         Lane::open(&self.lane).map_err(|(exporter, reason)| {
             BuildError::new("exporter", &exporter, (Place::default(), reason))
         })
+    }
+}
+
+impl ExporterIdentity {
+    fn new(config: &ExporterConfig, registry: &Registry, hostname: &str) -> Self {
+        let digest = |plugin: &str| {
+            registry.library(plugin).map_or_else(String::new, |library| library.sha256.clone())
+        };
+        ExporterIdentity {
+            config: config.clone(),
+            plugins: [digest(&config.driver.value), digest(&config.format.value)],
+            hostname: hostname.to_owned(),
+        }
     }
 }
 
@@ -179,8 +229,14 @@ fn build_exporter(
     config: &ExporterConfig,
     registry: &Registry,
     hostname: &str,
-) -> Result<(Exporter, StagePlan), Wrong> {
+    current: &Current,
+) -> Result<BuiltExporter, Wrong> {
     let name = &config.name.value;
+    let identity = ExporterIdentity::new(config, registry, hostname);
+    let running = current.exporter(name);
+    if let Some((_, running)) = running.filter(|(_, running)| running.identity == identity) {
+        return Ok(BuiltExporter { identity, stage: running.stage.clone(), exporter: None });
+    }
     let missing = |kind: &str, plugin: &Placed<String>| {
         (plugin.place, format!("there is no {kind} plugin `{}`", plugin.value))
     };
@@ -210,12 +266,9 @@ fn build_exporter(
         context: DriverContext::new(name, instance.content_type(), hostname, user_agent()),
     };
     driver.open().map_err(|reason| refused("driver", &config.driver, reason))?;
-    let ledger = Arc::new(ExporterLedger::default());
-    let meter = Arc::new(ExporterMeter::default());
-    let when_full = match config.queue_full {
-        FullSetting::Block => QueueFull::Block,
-        FullSetting::DropNewest => QueueFull::DropNewest,
-        FullSetting::DropOldest => QueueFull::DropOldest,
+    let (ledger, meter) = match running {
+        Some((_, running)) => (Arc::clone(&running.stage.ledger), Arc::clone(&running.stage.meter)),
+        None => (Arc::default(), Arc::default()),
     };
     let limits = BatchLimits {
         bytes: size(config.batch_max_size),
@@ -227,19 +280,33 @@ fn build_exporter(
     // A batch that is full because of its events may be of any size.
     let batch_bytes = if limits.events == usize::MAX { limits.bytes } else { 0 };
     let queue_bytes = size(config.queue_max_size);
-    let queue =
-        Arc::new(Queue::new(name, queue_bytes, batch_bytes, when_full, Arc::clone(&ledger)));
+    let queue = Arc::new(Queue::new(
+        name,
+        queue_bytes,
+        batch_bytes,
+        when_full(config),
+        Arc::clone(&ledger),
+    ));
     let stage = StagePlan {
         exporter: name.clone(),
         source,
         limits,
-        queue: Arc::clone(&queue),
+        queue: Producer::new(Arc::clone(&queue)),
         ledger: Arc::clone(&ledger),
         meter: Arc::clone(&meter),
         trouble: Arc::new(RateLimit::new(TROUBLE_INTERVAL)),
     };
     let pauses = Pauses { min: config.retry_min_pause, max: config.retry_max_pause };
-    Ok((Exporter { name: name.clone(), queue, ledger, meter, source: driver, pauses }, stage))
+    let exporter = Exporter { name: name.clone(), queue, ledger, meter, source: driver, pauses };
+    Ok(BuiltExporter { identity, stage, exporter: Some(exporter) })
+}
+
+fn when_full(config: &ExporterConfig) -> QueueFull {
+    match config.queue_full {
+        FullSetting::Block => QueueFull::Block,
+        FullSetting::DropNewest => QueueFull::DropNewest,
+        FullSetting::DropOldest => QueueFull::DropOldest,
+    }
 }
 
 /// Who is calling, for peers that ask.
@@ -252,7 +319,11 @@ fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-fn build_input(config: &InputConfig) -> Result<(Arc<Input>, Entrance), Wrong> {
+fn build_input(config: &InputConfig, current: &Current) -> Result<BuiltInput, Wrong> {
+    let running = current.input(&config.name.value);
+    if let Some(running) = running.filter(|running| running.config == *config) {
+        return Ok(running.clone());
+    }
     let lines = |format: InputFormat| InputKind::Lines(protocol(format));
     let mut open_limits = OpenLimits::default();
     let (kind, entrance) = match &config.driver {
@@ -278,7 +349,11 @@ fn build_input(config: &InputConfig) -> Result<(Arc<Input>, Entrance), Wrong> {
         }
     };
     let name = config.name.value.clone();
-    Ok((Arc::new(Input::new(name, kind, size(config.line_limit), open_limits)), entrance))
+    let mut input = Input::new(name, kind, size(config.line_limit), open_limits);
+    if let Some(running) = running {
+        input.ledger = Arc::clone(&running.input.ledger);
+    }
+    Ok(BuiltInput { config: config.clone(), input: Arc::new(input), entrance })
 }
 
 /// `*` is every address, of both families.
@@ -365,7 +440,7 @@ fn files(patterns: &[Placed<String>]) -> Result<Vec<PathBuf>, Wrong> {
     Ok(paths)
 }
 
-fn build_routes(config: &Config) -> Result<Routes, BuildError> {
+fn build_routes(config: &Config, current: &Current) -> Result<Routes, BuildError> {
     let mut filters = Vec::new();
     let mut routes = Vec::new();
     let mut wanted = Wanted::default();
@@ -382,7 +457,7 @@ fn build_routes(config: &Config) -> Result<Routes, BuildError> {
         });
         routes.push(Route { metric: name.clone(), exporter, export: export(metric) });
     }
-    let symbols = Arc::new(Symbols::new(&wanted));
+    let symbols = Arc::new(current.symbols.extended(&wanted));
     Ok(Routes { filters: FilterSet::new(filters), symbols, routes })
 }
 

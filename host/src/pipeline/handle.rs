@@ -70,7 +70,7 @@ impl Handle {
     }
 
     /// The statistics of all metrics.
-    pub fn statistics(&self) -> &Statistics {
+    pub fn statistics(&self) -> Statistics {
         self.observer.statistics()
     }
 

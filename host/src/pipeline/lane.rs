@@ -33,11 +33,31 @@ pub struct LanePlan {
     pub hostname: Arc<[u8]>,
 }
 
+/// What a lane takes over: all of it made beside the lane, so that taking it over
+/// can't fail.
+pub struct LaneUpdate {
+    router: Router,
+    counter: Counter,
+    stages: Vec<StageUpdate>,
+    hostname: Arc<[u8]>,
+}
+
+/// An exporter's stage after an update.
+enum StageUpdate {
+    /// The one that the lane has at this place, with its open batch.
+    Keep(usize),
+    /// A new one.
+    New(Box<Stage>),
+}
+
 /// One thread's way from events to batches.
 pub struct Lane {
     router: Router,
     counter: Counter,
     stages: Vec<Stage>,
+    /// Stages of exporters that are no more, until their last batches are in the
+    /// queues.
+    retiring: Vec<Stage>,
     flattener: Flattener,
     hostname: Arc<[u8]>,
     now: Timestamp,
@@ -50,6 +70,31 @@ pub struct Lane {
     blocked_by: Vec<usize>,
 }
 
+impl LaneUpdate {
+    /// An update to `plan`, with own instances of all formats. `kept` says for
+    /// each exporter of the plan which place it has in the lane already, if it
+    /// is to go on unchanged.
+    ///
+    /// # Errors
+    ///
+    /// What a format has against its settings, with the exporter's name.
+    pub fn open(plan: &LanePlan, kept: &[Option<usize>]) -> Result<Self, (String, String)> {
+        let stages = plan.stages.iter().zip(kept).map(|(stage, kept)| match kept {
+            Some(place) => Ok(StageUpdate::Keep(*place)),
+            None => match Stage::open(stage) {
+                Ok(stage) => Ok(StageUpdate::New(Box::new(stage))),
+                Err(reason) => Err((stage.exporter.clone(), reason)),
+            },
+        });
+        Ok(LaneUpdate {
+            router: Router::new(Arc::clone(&plan.routes)),
+            counter: plan.statistics.counter(),
+            stages: stages.collect::<Result<_, _>>()?,
+            hostname: Arc::clone(&plan.hostname),
+        })
+    }
+}
+
 impl Lane {
     /// A lane with its own instances of all formats.
     ///
@@ -57,21 +102,58 @@ impl Lane {
     ///
     /// What a format has against its settings, with the exporter's name.
     pub fn open(plan: &LanePlan) -> Result<Self, (String, String)> {
-        let stages = plan
-            .stages
-            .iter()
-            .map(|stage| Stage::open(stage).map_err(|reason| (stage.exporter.clone(), reason)));
-        Ok(Lane {
-            router: Router::new(Arc::clone(&plan.routes)),
-            counter: plan.statistics.counter(),
-            stages: stages.collect::<Result<_, _>>()?,
+        let update = LaneUpdate::open(plan, &vec![None; plan.stages.len()])?;
+        let mut lane = Lane::empty();
+        lane.adopt(update);
+        Ok(lane)
+    }
+
+    /// A lane that leads nowhere yet: no event matches.
+    pub fn empty() -> Self {
+        Lane {
+            router: Router::new(Arc::default()),
+            counter: Statistics::new([]).counter(),
+            stages: Vec::new(),
+            retiring: Vec::new(),
             flattener: Flattener::default(),
-            hostname: Arc::clone(&plan.hostname),
+            hostname: Arc::default(),
             now: Timestamp::now(),
             read_at: Instant::now(),
             flushed_at: Instant::now(),
             blocked_by: Vec::new(),
-        })
+        }
+    }
+
+    /// Goes on with what the update says; called between two events. Whoever waits
+    /// for an exporter must forget its place, and try again.
+    ///
+    /// # Panics
+    ///
+    /// When the update was made for a lane with other exporters: a bug.
+    pub fn adopt(&mut self, update: LaneUpdate) {
+        self.publish();
+        self.router = update.router;
+        self.counter = update.counter;
+        self.hostname = update.hostname;
+        let mut old: Vec<Option<Stage>> =
+            std::mem::take(&mut self.stages).into_iter().map(Some).collect();
+        for stage in update.stages {
+            self.stages.push(match stage {
+                StageUpdate::New(stage) => *stage,
+                StageUpdate::Keep(place) => {
+                    old[place].take().expect("invariant: an exporter is kept in one place")
+                }
+            });
+        }
+        self.retiring.extend(old.into_iter().flatten());
+        self.blocked_by.clear();
+        self.close_retiring();
+    }
+
+    /// Closes the batches of exporters that are no more; true when none is left.
+    fn close_retiring(&mut self) -> bool {
+        self.retiring.retain_mut(|stage| !stage.close_batch());
+        self.retiring.is_empty()
     }
 
     /// Looks at the clock; called once for every read. The events decoded from
@@ -125,7 +207,7 @@ impl Lane {
     /// Closes every open batch, because there is nothing left to read. False when
     /// some queue has no room: call again when it has.
     pub fn flush(&mut self) -> bool {
-        let mut flushed = true;
+        let mut flushed = self.close_retiring();
         for stage in &mut self.stages {
             flushed &= stage.close_batch();
         }
@@ -139,11 +221,12 @@ impl Lane {
         for stage in self.stages.iter_mut().filter(|stage| stage.is_full()) {
             stage.close_batch();
         }
+        self.close_retiring();
     }
 
     /// Whether any batch is open.
     pub fn has_open_batches(&self) -> bool {
-        self.stages.iter().any(Stage::has_open_batch)
+        self.stages.iter().chain(&self.retiring).any(Stage::has_open_batch)
     }
 
     /// Adds to the ledgers what was counted here, and lets readers of the statistics

@@ -6,11 +6,14 @@ mod lane;
 mod observer;
 mod order;
 mod readers;
+mod reload;
 mod run;
+mod take_over;
 
 pub use build::{BuildError, Pipeline};
 pub use handle::{Handle, Stage};
-pub use lane::{Lane, LanePlan};
+pub use lane::{Lane, LanePlan, LaneUpdate};
 pub use observer::{ExporterStatus, Figures, Observer, QueueFigures};
 pub use order::{Orders, Outcome, Pending, Signal};
+pub use reload::{Rebuild, Reread};
 pub use run::{Ended, run};

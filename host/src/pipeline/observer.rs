@@ -1,10 +1,10 @@
 //! What a host says of itself in numbers: for whoever watches it while it runs, and
 //! for its last words.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{
-    driver::Exporter,
+    format::StagePlan,
     input::Input,
     queue::Queue,
     route::Routes,
@@ -52,11 +52,18 @@ pub struct QueueFigures {
 }
 
 /// Reads a host's figures while it runs, and afterwards.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Observer {
+    watched: Arc<Mutex<Watched>>,
+}
+
+/// What a host consists of at the moment.
+#[derive(Clone, Default)]
+pub(super) struct Watched {
     pub(super) inputs: Vec<Arc<Input>>,
     pub(super) routes: Arc<Routes>,
     pub(super) statistics: Statistics,
+    /// Those that are no more in the configuration included, until they have ended.
     pub(super) exporters: Vec<Observed>,
 }
 
@@ -70,34 +77,50 @@ pub(super) struct Observed {
 }
 
 impl Observer {
+    /// Has it read these from now on.
+    pub(super) fn watch(&self, watched: Watched) {
+        *self.watched() = watched;
+    }
+
     /// The statistics of all metrics.
-    pub fn statistics(&self) -> &Statistics {
-        &self.statistics
+    pub fn statistics(&self) -> Statistics {
+        self.watched().statistics.clone()
     }
 
     /// The figures now.
     pub fn figures(&self) -> Figures {
-        let inputs = self.inputs.iter().map(|input| (input.name.clone(), input.ledger.figures()));
-        let routes = self.routes.routes.iter();
+        let Watched { inputs, routes, statistics, exporters } = self.watched().clone();
+        let inputs = inputs.iter().map(|input| (input.name.clone(), input.ledger.figures()));
         Figures {
             inputs: inputs.collect(),
             metrics: routes
+                .routes
+                .iter()
                 .map(|route| route.metric.clone())
-                .zip(self.statistics.matched())
+                .zip(statistics.matched())
                 .collect(),
-            exporters: self.exporters.iter().map(Observed::status).collect(),
+            exporters: exporters.iter().map(Observed::status).collect(),
         }
+    }
+
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Observed {
-    pub(super) fn new(exporter: &Exporter) -> Self {
+    pub(super) fn new(stage: &StagePlan) -> Self {
         Observed {
-            name: exporter.name.clone(),
-            ledger: Arc::clone(&exporter.ledger),
-            queue: Arc::clone(&exporter.queue),
-            meter: Arc::clone(&exporter.meter),
+            name: stage.exporter.clone(),
+            ledger: Arc::clone(&stage.ledger),
+            queue: Arc::clone(stage.queue.queue()),
+            meter: Arc::clone(&stage.meter),
         }
+    }
+
+    /// Whether both are the same exporter, perhaps with other settings.
+    pub(super) fn is_same(&self, other: &Observed) -> bool {
+        Arc::ptr_eq(&self.ledger, &other.ledger)
     }
 
     fn status(&self) -> ExporterStatus {

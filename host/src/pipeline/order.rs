@@ -2,15 +2,23 @@
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 
-use crate::queue::Wake;
+use crate::{config::MetricConfig, queue::Wake};
 
 /// What a host can be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// Stop: deliver what was accepted, within `shutdown_timeout`.
     Stop,
     /// Open files and connections anew.
     Reopen,
+    /// Read the configuration again and go on with it.
+    Reload,
+    /// Count, and export, what matches this metric as well, until it is removed: it
+    /// outlives a reload.
+    AddMetric(Box<MetricConfig>),
+    /// Do without the metric of this name. One of the configuration comes back with
+    /// the next reload.
+    RemoveMetric(String),
 }
 
 /// A signal, and who wants to know what became of it.
@@ -66,7 +74,7 @@ impl Orders {
     #[cfg(test)]
     pub(crate) fn obey(&self, obey: impl Fn(Signal) -> Outcome) {
         while let Ok(order) = self.receiver.try_recv() {
-            let outcome = obey(order.signal);
+            let outcome = obey(order.signal.clone());
             order.done(outcome);
         }
     }
@@ -79,8 +87,8 @@ impl Orders {
 
 impl Order {
     /// What is to be done.
-    pub(super) fn signal(&self) -> Signal {
-        self.signal
+    pub(super) fn signal(&self) -> &Signal {
+        &self.signal
     }
 
     /// Says what became of it.
@@ -116,10 +124,10 @@ mod tests {
         orders.tell(Signal::Stop);
         let pending = orders.ask(Signal::Reopen, &wake);
         let stop = orders.receiver().try_recv().unwrap();
-        assert_eq!(stop.signal(), Signal::Stop);
+        assert_eq!(stop.signal(), &Signal::Stop);
         stop.done(Ok(()));
         let reopen = orders.receiver().try_recv().unwrap();
-        assert_eq!((reopen.signal(), pending.get()), (Signal::Reopen, None));
+        assert_eq!((reopen.signal(), pending.get()), (&Signal::Reopen, None));
         reopen.done(Ok(()));
         assert_eq!(pending.get(), Some(Ok(())));
         let pending = orders.ask(Signal::Reopen, &wake);

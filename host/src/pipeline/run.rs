@@ -12,19 +12,23 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
-use fantail_sdk::tab_escape;
 
 use super::{
-    build::{Entrance, Pipeline},
+    build::{BuiltInput, Pipeline},
     handle::{Handle, Life, Stage},
-    lane::Lane,
+    observer::{Observed, Observer},
     order::{Order, Orders, Signal},
     readers::Readers,
+    reload::{CurrentExporter, Reread},
 };
 use crate::{
+    config::{Config, MetricConfig},
     driver::{Control, ExporterThread},
-    input::{InputKind, Listener, ListenerThread, Notice, Reader, WorkerThread},
-    queue::{Queue, Wake},
+    event::Symbols,
+    input::{ListenerThread, Reader, WorkerThread},
+    plugin::Registry,
+    queue::Wake,
+    statistics::Statistics,
     telemetry::ledger::DropReason,
 };
 
@@ -73,20 +77,65 @@ impl Patience {
 }
 
 /// The threads of a running host.
-struct Running {
-    exporters: Vec<ExporterThread>,
-    workers: Vec<WorkerThread>,
-    readers: Vec<Reader>,
-    listener: Option<ListenerThread>,
-    notices: Receiver<Notice>,
-    /// An input could not be read.
-    input_failed: bool,
-    /// There are inputs that never end by themselves: the host runs until told.
-    endless: bool,
+pub(super) struct Running {
+    /// In the order of the lanes' stages.
+    pub(super) exporters: Vec<RunningExporter>,
+    /// Exporters that are no more in the configuration, until they have ended.
+    pub(super) retiring: Vec<(Observed, ExporterThread)>,
+    pub(super) workers: Vec<WorkerThread>,
+    /// In the order of the configuration.
+    pub(super) inputs: Vec<RunningInput>,
+    /// Readers that are no more in the configuration.
+    pub(super) ending: Vec<Reader>,
+    pub(super) listener: Option<ListenerThread>,
+    /// How many sockets were opened so far: the last one's number.
+    pub(super) doors: u64,
+    /// How a reader says that it has ended.
+    pub(super) notice: Sender<()>,
+    notices: Receiver<()>,
+    /// An input that is no more in the configuration could not be read.
+    pub(super) input_failed: bool,
+    /// What runs, the added metrics included.
+    pub(super) config: Config,
+    pub(super) registry: Registry,
+    pub(super) statistics: Statistics,
+    pub(super) symbols: Arc<Symbols>,
+    /// Metrics that were added while the host ran.
+    pub(super) added: Vec<MetricConfig>,
+    /// Whoever wants to know what runs.
+    pub(super) observer: Observer,
+}
+
+/// An exporter with its thread.
+pub(super) struct RunningExporter {
+    pub(super) current: CurrentExporter,
+    pub(super) thread: ExporterThread,
+}
+
+impl RunningExporter {
+    /// What it was made from.
+    pub(super) fn current(&self) -> CurrentExporter {
+        self.current.clone()
+    }
+}
+
+/// An input with its way in.
+pub(super) struct RunningInput {
+    pub(super) built: BuiltInput,
+    pub(super) door: Door,
+}
+
+/// An open way in.
+pub(super) enum Door {
+    /// A socket: its number with the listener, and its address.
+    Socket(u64, String),
+    /// A thread that reads.
+    Reader(Reader),
 }
 
 /// Runs the host until it is told to stop, or until all its inputs have ended.
-/// `ready` is called once every input is open, with what listens where.
+/// `ready` is called once every input is open, with what listens where; `reread` when
+/// the host is told to reload.
 ///
 /// # Errors
 ///
@@ -96,130 +145,129 @@ pub fn run(
     mut pipeline: Pipeline,
     orders: &Orders,
     ready: impl FnOnce(&[String]),
+    reread: &mut Reread<'_>,
 ) -> io::Result<Ended> {
-    let shutdown_timeout = pipeline.shutdown_timeout;
     let life = Life::starting();
     let handle = Handle::new(pipeline.observer(), orders.clone(), life.clone());
     // First here and last gone: whoever reads the host sees it start and stop.
     let readers = Readers::start(std::mem::take(&mut pipeline.listeners), &handle)?;
-    let (mut running, mut addresses) = Running::start(pipeline)?;
+    let mut running = Running::start(pipeline)?;
+    let mut addresses = running.addresses();
     addresses.extend_from_slice(readers.addresses());
     life.enter(Stage::Ready);
     ready(&addresses);
-    let told = running.wait(orders.receiver()).then(Instant::now);
+    let told = running.wait(orders.receiver(), reread).then(Instant::now);
     life.enter(Stage::Stopping);
-    Ok(running.stop(Patience { timeout: shutdown_timeout, told }, orders.receiver()))
+    let patience = Patience { timeout: running.config.shutdown_timeout, told };
+    Ok(running.stop(patience, orders.receiver()))
 }
 
 impl Running {
-    fn start(pipeline: Pipeline) -> io::Result<(Self, Vec<String>)> {
-        // Sockets first: when one can't be had, nothing has begun yet.
-        let greeting = greeting(&pipeline);
-        let mut listeners = Vec::new();
-        let mut sources = Vec::new();
-        let mut addresses = Vec::new();
-        for (input, entrance) in pipeline.inputs {
-            match entrance {
-                Entrance::Listen(endpoint) => {
-                    let socket = endpoint.open().map_err(|error| {
-                        io::Error::new(error.kind(), format!("input {}: {error}", input.name))
-                    })?;
-                    addresses.push(format!("input {} on {}", input.name, socket.address()));
-                    let greets = input.kind == InputKind::StatsWriter;
-                    let greeting = if greets { Arc::clone(&greeting) } else { Arc::default() };
-                    listeners.push(Listener { socket, input, greeting });
-                }
-                Entrance::Read(source) => sources.push((input, source)),
-            }
-        }
-        let queues: Vec<Arc<Queue>> =
-            pipeline.exporters.iter().map(|exporter| Arc::clone(&exporter.queue)).collect();
-        let wake_on_room =
-            |wake: &Wake| queues.iter().for_each(|queue| queue.on_room(wake.clone()));
-        let open_lane = || {
-            Lane::open(&pipeline.lane).map_err(|(exporter, reason)| {
-                io::Error::other(format!("exporter {exporter}: {reason}"))
-            })
-        };
-
-        let mut exporters = Vec::new();
-        for exporter in pipeline.exporters {
-            let driver = exporter.source.open().map_err(io::Error::other)?;
-            exporters.push(ExporterThread::start(exporter, driver)?);
-        }
-        let mut workers = Vec::new();
-        let worker_count = if listeners.is_empty() { 0 } else { pipeline.workers };
-        for number in 0..worker_count {
-            let worker = WorkerThread::start(number, open_lane()?)?;
-            wake_on_room(worker.handle.wake());
-            workers.push(worker);
-        }
-        let endless = !listeners.is_empty();
-        let listener = match listeners.is_empty() {
-            true => None,
-            false => {
-                let handles = workers.iter().map(|worker| worker.handle.clone()).collect();
-                Some(ListenerThread::start(listeners, handles)?)
-            }
-        };
-        let (notice, notices): (Sender<Notice>, _) = unbounded();
-        let mut readers = Vec::new();
-        for (input, source) in sources {
-            let reader = Reader::start(input, source, open_lane()?, notice.clone())?;
-            wake_on_room(reader.wake());
-            readers.push(reader);
-        }
-        let running = Running {
-            exporters,
-            workers,
-            readers,
-            listener,
+    fn start(pipeline: Pipeline) -> io::Result<Self> {
+        let (notice, notices) = unbounded();
+        let mut running = Running {
+            exporters: Vec::new(),
+            retiring: Vec::new(),
+            workers: Vec::new(),
+            inputs: Vec::new(),
+            ending: Vec::new(),
+            listener: None,
+            doors: 0,
+            notice,
             notices,
             input_failed: false,
-            endless,
+            config: pipeline.config.clone(),
+            registry: pipeline.registry.clone(),
+            statistics: pipeline.lane.statistics.clone(),
+            symbols: Arc::clone(&pipeline.lane.routes.symbols),
+            added: Vec::new(),
+            observer: pipeline.observer(),
         };
-        Ok((running, addresses))
+        running.take_over(pipeline)?;
+        Ok(running)
+    }
+
+    /// The addresses of the inputs that have one, with their names.
+    fn addresses(&self) -> Vec<String> {
+        let address = |input: &RunningInput| match &input.door {
+            Door::Socket(_, address) => {
+                Some(format!("input {} on {address}", input.built.input.name))
+            }
+            Door::Reader(_) => None,
+        };
+        self.inputs.iter().filter_map(address).collect()
+    }
+
+    /// What is to be woken when a queue has room.
+    pub(super) fn wakes(&self) -> Vec<Wake> {
+        let readers = self.readers().map(|reader| reader.wake().clone());
+        self.workers.iter().map(|worker| worker.handle.wake().clone()).chain(readers).collect()
+    }
+
+    /// Whether every input has reached its end.
+    fn has_ended(&self) -> bool {
+        self.inputs.iter().all(|input| match &input.door {
+            Door::Reader(reader) => reader.has_ended(),
+            Door::Socket(..) => false,
+        })
     }
 
     /// Waits until the host is told to stop (true), or all inputs have ended (false).
-    fn wait(&mut self, orders: &Receiver<Order>) -> bool {
-        let mut left = self.readers.len();
-        loop {
-            if left == 0 && !self.endless {
-                return false;
-            }
+    fn wait(&mut self, orders: &Receiver<Order>, reread: &mut Reread<'_>) -> bool {
+        while !self.has_ended() {
             select! {
                 recv(orders) -> order => match order {
-                    Ok(order) if order.signal() == Signal::Reopen => self.reopen(order),
                     Ok(order) => {
-                        order.done(Ok(()));
-                        return true;
+                        if self.obey(order, reread) {
+                            return true;
+                        }
                     }
                     Err(_) => return true,
                 },
-                recv(self.notices) -> notice => match notice {
-                    Ok(notice) => {
-                        left -= 1;
-                        self.input_failed |= notice == Notice::Failed;
-                    }
-                    // Every reader has ended and none will say so again.
-                    Err(_) => {
-                        left = 0;
-                        self.notices = crossbeam_channel::never();
-                    }
-                },
+                // Some reader has ended.
+                recv(self.notices) -> _ => {}
             }
         }
+        false
+    }
+
+    /// Does what the host is told; true when that is to stop.
+    fn obey(&mut self, order: Order, reread: &mut Reread<'_>) -> bool {
+        let outcome = match order.signal() {
+            Signal::Stop => Ok(()),
+            Signal::Reopen => {
+                self.reopen();
+                Ok(())
+            }
+            Signal::Reload => self.reload(reread),
+            Signal::AddMetric(metric) => self.add_metric(metric),
+            Signal::RemoveMetric(name) => self.remove_metric(name),
+        };
+        let stops = *order.signal() == Signal::Stop;
+        order.done(outcome);
+        stops
     }
 
     /// Each exporter opens anew before it takes its next batch.
-    fn reopen(&self, order: Order) {
+    fn reopen(&self) {
         self.tell_exporters(Control::Reopen);
-        order.done(Ok(()));
     }
 
     fn tell_exporters(&self, control: Control) {
-        self.exporters.iter().for_each(|exporter| exporter.tell(control));
+        self.exporter_threads().for_each(|exporter| exporter.tell(control));
+    }
+
+    pub(super) fn exporter_threads(&self) -> impl Iterator<Item = &ExporterThread> {
+        let retiring = self.retiring.iter().map(|(_, thread)| thread);
+        self.exporters.iter().map(|exporter| &exporter.thread).chain(retiring)
+    }
+
+    fn readers(&self) -> impl Iterator<Item = &Reader> {
+        let readers = self.inputs.iter().filter_map(|input| match &input.door {
+            Door::Reader(reader) => Some(reader),
+            Door::Socket(..) => None,
+        });
+        readers.chain(&self.ending)
     }
 
     /// Stops everything, however long it takes until somebody tells the host to stop.
@@ -230,7 +278,7 @@ impl Running {
         for worker in &self.workers {
             worker.handle.tell(crate::input::Command::Finish);
         }
-        self.readers.iter().for_each(Reader::finish);
+        self.readers().for_each(Reader::finish);
         if patience.told.is_some() {
             // Now, not with `Finish`: a full queue that blocks would keep the readers
             // from ending for as long as its exporter pauses.
@@ -239,23 +287,27 @@ impl Running {
         let mut finishing = false;
         loop {
             let read = self.workers.iter().all(WorkerThread::is_finished)
-                && self.readers.iter().all(Reader::is_finished);
+                && self.readers().all(Reader::is_finished);
             if read && !finishing {
                 finishing = true;
                 self.tell_exporters(Control::Finish);
             }
-            if finishing && self.exporters.iter().all(ExporterThread::is_finished) {
+            if finishing && self.exporter_threads().all(ExporterThread::is_finished) {
                 return self.ended();
             }
             match orders.try_recv() {
-                Ok(order) if order.signal() == Signal::Reopen => self.reopen(order),
-                Ok(order) => {
+                Ok(order) if *order.signal() == Signal::Reopen => {
+                    self.reopen();
+                    order.done(Ok(()));
+                }
+                Ok(order) if *order.signal() == Signal::Stop => {
                     order.done(Ok(()));
                     self.tell_exporters(Control::Hurry);
                     if patience.told(Instant::now()) {
                         return self.abandon("stopped by a second signal");
                     }
                 }
+                Ok(order) => order.done(Err(vec!["the host is stopping".into()])),
                 Err(_) => {}
             }
             if patience.is_over(Instant::now()) {
@@ -272,13 +324,13 @@ impl Running {
         for worker in &self.workers {
             worker.handle.tell(crate::input::Command::Abandon);
         }
-        self.readers.iter().for_each(Reader::abandon);
+        self.readers().for_each(Reader::abandon);
         self.tell_exporters(Control::Abandon);
         let until = Instant::now() + ABANDON_PATIENCE;
         let ended = || {
             self.workers.iter().all(WorkerThread::is_finished)
-                && self.readers.iter().all(Reader::is_finished)
-                && self.exporters.iter().all(ExporterThread::is_finished)
+                && self.readers().all(Reader::is_finished)
+                && self.exporter_threads().all(ExporterThread::is_finished)
         };
         while Instant::now() < until && !ended() {
             thread::sleep(STOP_TICK);
@@ -289,28 +341,19 @@ impl Running {
     /// The last word: whatever is queued now (in a batch that never got into a
     /// queue, with a driver that does not come back) is lost.
     fn ended(&self) -> Ended {
+        self.exporter_threads().for_each(|exporter| exporter.ledger.settle());
         let shutdown = DropReason::Shutdown.name();
-        let lost = self.exporters.iter().map(|exporter| {
-            exporter.ledger.settle();
-            exporter.ledger.figures().dropped.get(shutdown).copied().unwrap_or(0)
-        });
-        match lost.sum() {
-            0 if self.input_failed => Ended::InputFailed,
+        let exporters = self.observer.figures().exporters;
+        let lost = exporters
+            .iter()
+            .map(|exporter| exporter.counts.dropped.get(shutdown).copied().unwrap_or(0));
+        let input_failed = self.input_failed || self.readers().any(Reader::has_failed);
+        match lost.sum::<u64>() {
+            0 if input_failed => Ended::InputFailed,
             0 => Ended::Clean,
             lost => Ended::Lost(lost),
         }
     }
-}
-
-/// What a stats-writer connection is told first: our version, and which events
-/// are wanted. Nothing is waited for: a Dovecot process stands still until it
-/// has the filter.
-fn greeting(pipeline: &Pipeline) -> Arc<[u8]> {
-    let filter = pipeline.lane.routes.filters.canonical();
-    let mut greeting = b"VERSION\tstats-server\t4\t0\nFILTER\t".to_vec();
-    tab_escape::escape_into(filter.as_bytes(), &mut greeting);
-    greeting.push(b'\n');
-    greeting.into()
 }
 
 #[cfg(test)]

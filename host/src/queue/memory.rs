@@ -40,6 +40,13 @@ pub enum Pushed {
     Full(Batch),
 }
 
+/// The right to put batches into a queue. An exporter that is no more delivers until
+/// nobody has it.
+#[derive(Debug)]
+pub struct Producer {
+    queue: Arc<Queue>,
+}
+
 /// The queue of one exporter.
 #[derive(Debug)]
 pub struct Queue {
@@ -53,10 +60,46 @@ pub struct Queue {
     bytes_max: usize,
     when_full: QueueFull,
     ledger: Arc<ExporterLedger>,
+    /// How many [`Producer`]s there are.
+    producers: AtomicUsize,
     /// Set by a worker that found no room, cleared by the thread that makes some.
     room_wanted: AtomicBool,
     wakes: Mutex<Vec<Wake>>,
     drops: RateLimit,
+}
+
+impl Producer {
+    /// The first right to put batches into `queue`; the others are its clones.
+    pub fn new(queue: Arc<Queue>) -> Self {
+        queue.producers.fetch_add(1, Ordering::Relaxed);
+        Producer { queue }
+    }
+
+    /// The queue.
+    pub fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+}
+
+impl Clone for Producer {
+    fn clone(&self) -> Self {
+        Producer::new(Arc::clone(&self.queue))
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        // Release: whoever sees that nobody is left sees what was put in, too.
+        self.queue.producers.fetch_sub(1, Ordering::Release);
+    }
+}
+
+impl std::ops::Deref for Producer {
+    type Target = Queue;
+
+    fn deref(&self) -> &Queue {
+        &self.queue
+    }
 }
 
 impl Queue {
@@ -89,10 +132,17 @@ impl Queue {
             bytes_max,
             when_full,
             ledger,
+            producers: AtomicUsize::new(0),
             room_wanted: AtomicBool::new(false),
             wakes: Mutex::new(Vec::new()),
             drops: RateLimit::new(LOG_INTERVAL),
         }
+    }
+
+    /// Whether anybody may still put batches in. Once false it stays so, and what
+    /// [`is_empty`](Self::is_empty) says afterwards is final.
+    pub fn has_producers(&self) -> bool {
+        self.producers.load(Ordering::Acquire) > 0
     }
 
     /// Has `wake` called when there is room again after a push found none.

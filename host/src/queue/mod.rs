@@ -9,5 +9,5 @@ mod memory;
 mod wake;
 
 pub use batch::Batch;
-pub use memory::{Pushed, Queue, QueueFull};
+pub use memory::{Producer, Pushed, Queue, QueueFull};
 pub use wake::Wake;

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     config::{Surroundings, counted},
     exit_code::Exit,
-    pipeline::{self, Ended, ExporterStatus, Figures, Observer, Orders, Pipeline, Signal},
+    pipeline::{self, Ended, ExporterStatus, Figures, Observer, Orders, Pipeline, Rebuild, Signal},
     telemetry::log as host_log,
 };
 use listener::WebListener;
@@ -93,10 +93,13 @@ fn run_and_show(
     let told = orders.clone();
     let (ready, is_ready) = unbounded();
     let host = thread::Builder::new().name("host".into()).spawn(move || {
-        pipeline::run(pipeline, &told, |_| {
+        let ready = |_: &[String]| {
             // Whoever waits may have failed meanwhile.
             let _ = ready.send(());
-        })
+        };
+        let mut reread =
+            |_: &mut Rebuild<'_>| Err(vec!["the demo has but one configuration".to_owned()]);
+        pipeline::run(pipeline, &told, ready, &mut reread)
     })?;
     if is_ready.recv().is_ok() {
         let socket = directory.join(SOCKET);

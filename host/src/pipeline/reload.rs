@@ -1,0 +1,177 @@
+//! A running host's configuration changes: it is read again, or a metric is added or
+//! removed.
+//!
+//! What there is now is compared with what is to be ([`Current`]): inputs, exporters
+//! and metrics that have not changed go on. How the host goes on with the rest is
+//! `take_over.rs`.
+
+use std::sync::Arc;
+
+use super::{
+    build::{BuildError, BuiltInput, ExporterIdentity, Pipeline},
+    order::Outcome,
+    run::{Running, RunningExporter},
+    take_over::Changes,
+};
+use crate::{
+    config::{Config, MetricConfig},
+    event::Symbols,
+    format::StagePlan,
+    plugin::Registry,
+    statistics::{MetricPlan, Statistics},
+};
+
+/// Makes a pipeline of a configuration and its plugins.
+pub type Rebuild<'a> = dyn FnMut(&Config, &Registry) -> Result<Pipeline, Vec<BuildError>> + 'a;
+
+/// Reads the configuration and its plugins anew and has them made a pipeline of;
+/// otherwise what is wrong with them, a line each, which has been shown to whoever
+/// looks after the host.
+pub type Reread<'a> = dyn FnMut(&mut Rebuild<'_>) -> Result<Pipeline, Vec<String>> + 'a;
+
+/// What a running host consists of: what a new configuration is compared with.
+#[derive(Default)]
+pub(super) struct Current {
+    /// The inputs.
+    pub(super) inputs: Vec<BuiltInput>,
+    /// The exporters, in the order of the lanes' stages.
+    pub(super) exporters: Vec<CurrentExporter>,
+    /// The metrics, in the order of the statistics'.
+    metrics: Vec<MetricConfig>,
+    statistics: Statistics,
+    /// The names that the configuration asks for.
+    pub(super) symbols: Arc<Symbols>,
+}
+
+/// An exporter that runs.
+#[derive(Clone)]
+pub(super) struct CurrentExporter {
+    /// What it was made from.
+    pub(super) identity: ExporterIdentity,
+    /// What lanes have made their stages from.
+    pub(super) stage: StagePlan,
+}
+
+impl Current {
+    /// The exporter of that name, with its place.
+    pub(super) fn exporter(&self, name: &str) -> Option<(usize, &CurrentExporter)> {
+        let mut exporters = self.exporters.iter().enumerate();
+        exporters.find(|(_, exporter)| exporter.stage.exporter == name)
+    }
+
+    /// Statistics of the metrics of `config`, which go on where the current ones are
+    /// if these count the same.
+    pub(super) fn statistics(&self, config: &Config) -> Statistics {
+        self.statistics.successor(config.metrics.iter().map(|metric| {
+            let same = self.metrics.iter().position(|current| counts_the_same(current, metric));
+            (MetricPlan::of(metric), same)
+        }))
+    }
+
+    /// The input of that name.
+    pub(super) fn input(&self, name: &str) -> Option<&BuiltInput> {
+        self.inputs.iter().find(|input| input.input.name == name)
+    }
+}
+
+/// Whether both metrics count the same events in the same way, wherever they are
+/// exported to.
+fn counts_the_same(one: &MetricConfig, other: &MetricConfig) -> bool {
+    one.name == other.name
+        && one.filter == other.filter
+        && one.fields == other.fields
+        && one.group_by == other.group_by
+        && one.group_by_max_series == other.group_by_max_series
+        && one.description == other.description
+}
+
+impl Running {
+    /// What runs now.
+    fn current(&self) -> Current {
+        Current {
+            inputs: self.inputs.iter().map(|input| input.built.clone()).collect(),
+            exporters: self.exporters.iter().map(RunningExporter::current).collect(),
+            metrics: self.config.metrics.clone(),
+            statistics: self.statistics.clone(),
+            symbols: Arc::clone(&self.symbols),
+        }
+    }
+
+    /// Goes on with the configuration as it is now, or as before.
+    pub(super) fn reload(&mut self, reread: &mut Reread<'_>) -> Outcome {
+        let current = self.current();
+        let mut rebuild = |config: &Config, registry: &Registry| {
+            let mut config = config.clone();
+            config.metrics.extend(outliving(&self.added, &config));
+            Pipeline::rebuild(&config, registry, &current)
+        };
+        let (workers, listeners) = (self.config.workers, self.config.listeners.clone());
+        let changes = match reread(&mut rebuild) {
+            Ok(pipeline) => self.take_over(pipeline).map_err(|error| {
+                log::error!("{error}");
+                vec![error.to_string()]
+            }),
+            // It has been shown.
+            Err(report) => Err(report),
+        };
+        match &changes {
+            Ok(changes) => {
+                log::info!("reloaded: {changes}");
+                if self.config.workers != workers || self.config.listeners != listeners {
+                    log::warn!("`workers` and `listener` blocks change with the next start only");
+                }
+            }
+            Err(_) => log::error!("not reloaded: the host goes on as before"),
+        }
+        changes.map(|_| ())
+    }
+
+    /// Counts, and exports, what matches this metric as well.
+    pub(super) fn add_metric(&mut self, metric: &MetricConfig) -> Outcome {
+        let mut config = self.config.clone();
+        let name = &metric.name.value;
+        if config.metrics.iter().any(|one| one.name.value == *name) {
+            return Err(vec![format!("there is a metric `{name}` already")]);
+        }
+        if let Some(exporter) = &metric.exporter
+            && !config.exporters.iter().any(|one| one.name.value == exporter.value)
+        {
+            return Err(vec![format!("there is no event_exporter `{}`", exporter.value)]);
+        }
+        config.metrics.push(metric.clone());
+        self.go_on_with(&config)?;
+        log::info!("metric {name}: added");
+        self.added.push(metric.clone());
+        Ok(())
+    }
+
+    /// Does without the metric of this name.
+    pub(super) fn remove_metric(&mut self, name: &str) -> Outcome {
+        let mut config = self.config.clone();
+        let before = config.metrics.len();
+        config.metrics.retain(|metric| metric.name.value != name);
+        if config.metrics.len() == before {
+            // In Dovecot's words: its tools' users know them.
+            return Err(vec![format!("metrics '{name}' not found")]);
+        }
+        self.go_on_with(&config)?;
+        log::info!("metric {name}: removed");
+        self.added.retain(|metric| metric.name.value != name);
+        Ok(())
+    }
+
+    /// Goes on with another configuration and the same plugins, or as before.
+    fn go_on_with(&mut self, config: &Config) -> Result<Changes, Vec<String>> {
+        let pipeline = Pipeline::rebuild(config, &self.registry, &self.current());
+        let pipeline = pipeline
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        self.take_over(pipeline).map_err(|error| vec![error.to_string()])
+    }
+}
+
+/// The metrics added to a running host that a new configuration does not have itself.
+fn outliving(added: &[MetricConfig], config: &Config) -> Vec<MetricConfig> {
+    let is_configured =
+        |added: &MetricConfig| config.metrics.iter().any(|metric| metric.name == added.name);
+    added.iter().filter(|added| !is_configured(added)).cloned().collect()
+}
