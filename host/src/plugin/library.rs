@@ -120,14 +120,17 @@ fn open_trusted(path: &Path) -> Result<File, Refusal> {
     // A FIFO of that name must not keep us waiting for somebody to write.
     let mut options = fs::OpenOptions::new();
     options.read(true).custom_flags(OFlags::NONBLOCK.bits() as i32);
-    let file = options.open(path).map_err(Refusal::Unreadable)?;
+    let mut file = options.open(path).map_err(Refusal::Unreadable)?;
     // The open file is asked, not the path: they could differ a moment later.
     let status = file.metadata().map_err(Refusal::Unreadable)?;
     if !status.is_file() {
         return Err(Refusal::NotAFile);
     }
     trust(&status)?;
-    match damage::look(&file).map_err(Refusal::Unreadable)? {
+    let found = damage::look(&file).map_err(Refusal::Unreadable)?;
+    // It has read here and there; whoever gets the file begins at its beginning.
+    file.rewind().map_err(Refusal::Unreadable)?;
+    match found {
         Ok(()) => Ok(file),
         Err(what) => Err(Refusal::NotLoadable(format!("it is cut off or damaged: {what}"))),
     }
@@ -245,7 +248,7 @@ fn write_copy(directory: &Path, file: &mut File) -> io::Result<(tempfile::TempDi
 fn open_library(path: &Path) -> Result<&'static LibHeader, Refusal> {
     // SAFETY: loading runs the library's initialisers. That they do no harm is what
     // the administrator vouches for who put the file into a plugin directory;
-    // `read_trusted` made sure that nobody else could have.
+    // `open_trusted` made sure that nobody else could have.
     let handle = unsafe { Handle::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
         .map_err(|error| Refusal::NotLoadable(loader_reason(path, &error)))?;
     // A library is never unloaded: its statics and functions are in use from here
