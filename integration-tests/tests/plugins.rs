@@ -314,6 +314,40 @@ fn a_pin_of_no_plugin_is_an_error() {
 }
 
 #[test]
+fn refused_files_hide_none_after_them() {
+    let dir = Workdir::new();
+    // Called otherwise and found last: everything before it is looked at.
+    let notebook = install(&dir, "notebook");
+    fs::rename(notebook, dir.path("plugins/zz.so")).unwrap();
+    // Loaded, and refused only then; the loader goes on knowing them by name.
+    for (name, first) in [("no-plugin", "aa"), ("other-root", "ab")] {
+        let place = install(&dir, name);
+        fs::rename(place, dir.path(&format!("plugins/{first}.so"))).unwrap();
+    }
+    // Cut off, as by a full disk or while it is copied: touched, it would end the process.
+    let whole = fs::read(build_dir().join("libfantail_json.so")).unwrap();
+    for length in [1000, 100_000] {
+        dir.write(&format!("plugins/ac-{length}.so"), &whole[..length]);
+    }
+    let refused = ["aa.so", "ab.so", "ac-1000.so", "ac-100000.so"];
+    let plugins = dir.path("plugins").display().to_string();
+    let path = dir.config("fantail.conf", &config(NOTEBOOK));
+    let list = fantail(["plugins", "list", "--plugin-dir", &plugins]);
+    let check = fantail(["check".as_ref(), "-c".as_ref(), path.as_os_str()]);
+    assert!(list.text().lines().any(|line| line.starts_with("notebook ")), "{}", list.text());
+    assert_eq!(check.status, Some(0), "{}", check.stderr);
+    for (said, file) in
+        [&list, &check].into_iter().flat_map(|done| refused.map(|file| (done, file)))
+    {
+        let all = format!("{}{}", said.stderr, said.text());
+        let lines: Vec<_> =
+            all.lines().filter(|line| line.contains(&format!("/plugins/{file}"))).collect();
+        assert_eq!(lines.len(), 1, "{file} in\n{all}");
+        assert_eq!(lines[0].contains("cut off or damaged"), file.starts_with("ac"), "{lines:?}");
+    }
+}
+
+#[test]
 fn a_link_to_a_plugin_is_that_plugin() {
     let dir = Workdir::new();
     let place = install(&dir, "notebook");
