@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod drivers;
 mod filter_command;
+mod limits;
 mod lines;
 mod load;
 mod openmetrics;

@@ -79,10 +79,11 @@ fn shown(status: &Value) -> String {
     ]);
     for input in list("inputs") {
         let (rejected, reasons) = reasons(&input["rejected"]);
+        let remarks = remarks(reasons, &input["turned_away"]);
         let number = |key: &str| input[key].to_string();
         let cells = [number("open"), number("received"), number("decoded"), rejected.to_string()];
         let name = [word(&input["name"]).to_owned()];
-        inputs.row(name.into_iter().chain(cells).chain([number("events"), reasons]));
+        inputs.row(name.into_iter().chain(cells).chain([number("events"), remarks]));
     }
     let mut metrics = Table::new([("METRIC", Side::Left), right("MATCHED")]);
     for metric in list("metrics") {
@@ -138,6 +139,17 @@ fn reasons(counts: &Value) -> (u64, String) {
     (sum, if parts.is_empty() { String::new() } else { format!("({})", parts.join(", ")) })
 }
 
+/// What there is to say behind an input's counts: the reasons, and how many connections
+/// found no room, if any did.
+fn remarks(reasons: String, turned_away: &Value) -> String {
+    let turned_away = match turned_away.as_u64() {
+        None | Some(0) => return reasons,
+        Some(1) => "1 connection turned away".to_owned(),
+        Some(count) => format!("{count} connections turned away"),
+    };
+    if reasons.is_empty() { turned_away } else { format!("{reasons} {turned_away}") }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -148,7 +160,7 @@ mod tests {
     fn the_ledger_is_shown() {
         let status = json!({
             "version": "1.2.3", "pid": 7, "stage": "ready", "uptime": 93784.5,
-            "inputs": [{"name": "in", "connections": 3, "open": 1, "received": 30, "decoded": 27,
+            "inputs": [{"name": "in", "connections": 3, "open": 1, "turned_away": 4, "received": 30, "decoded": 27,
                 "rejected": {"syntax": 2, "too-long": 1}, "events": 20}],
             "metrics": [{"name": "imap/all", "matched": 20}],
             "exporters": [{"name": "out", "matched": 20, "delivered": 15, "dropped": {},
@@ -159,7 +171,7 @@ mod tests {
             "fantail 1.2.3, process 7: ready, up for 1 d 2 h 3 min\n\
              \n\
              INPUT  OPEN  RECEIVED  = DECODED  + REJECTED  EVENTS\n\
-             in        1        30         27           3      20  (syntax 2, too-long 1)\n\
+             in        1        30         27           3      20  (syntax 2, too-long 1) 4 connections turned away\n\
              \n\
              METRIC    MATCHED\n\
              imap/all       20\n\

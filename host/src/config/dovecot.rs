@@ -269,9 +269,10 @@ fn unix_listener(reader: &mut Reader<'_>, id: BlockId) -> Option<Unix> {
         socket.assumed = Assumed::Group;
     }
     let input = Section { id, kind: BlockKind::Input };
+    let max_connections = reader.count(input, "max_connections");
     let open_events_max = reader.count(input, "open_events_max");
     let line_limit = reader.size(input, "line_limit");
-    let driver = InputDriver::StatsWriter { socket, open_events_max };
+    let driver = InputDriver::StatsWriter { socket, max_connections, open_events_max };
     Some(Unix::Input(Box::new(InputConfig { name, driver, line_limit })))
 }
 

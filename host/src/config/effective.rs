@@ -146,7 +146,7 @@ fn top(config: &Config, name: &str) -> Shown {
 fn input(config: &InputConfig, name: &str) -> Shown {
     let (driver, socket_of, format) = match &config.driver {
         InputDriver::StatsWriter { socket, .. } => ("stats-writer", Some(socket), None),
-        InputDriver::Unix { socket, format } => ("unix", Some(socket), Some(format)),
+        InputDriver::Unix { socket, format, .. } => ("unix", Some(socket), Some(format)),
         InputDriver::Tcp { format, .. } => ("tcp", None, Some(format)),
         InputDriver::Stdin { format } => ("stdin", None, Some(format)),
         InputDriver::File { format, .. } => ("file", None, Some(format)),
@@ -158,6 +158,12 @@ fn input(config: &InputConfig, name: &str) -> Shown {
         ("path", InputDriver::File { paths, .. }) => {
             some(print_words(&paths.iter().map(|path| path.value.as_str()).collect::<Vec<_>>()))
         }
+        (
+            "max_connections",
+            InputDriver::StatsWriter { max_connections, .. }
+            | InputDriver::Unix { max_connections, .. }
+            | InputDriver::Tcp { max_connections, .. },
+        ) => some(max_connections.to_string()),
         (
             "open_events_max",
             InputDriver::StatsWriter { open_events_max, .. }

@@ -27,14 +27,17 @@ pub(super) fn read(reader: &mut Reader<'_>, id: BlockId) -> Option<InputConfig> 
     let driver = match driver {
         "stats-writer" => InputDriver::StatsWriter {
             socket: socket(reader, section)?,
+            max_connections: reader.count(section, "max_connections"),
             open_events_max: reader.count(section, "open_events_max"),
         },
         "unix" => InputDriver::Unix {
             socket: socket(reader, section)?,
+            max_connections: reader.count(section, "max_connections"),
             format: format(reader, section, false)?,
         },
         "tcp" => InputDriver::Tcp {
             address: address(reader, section)?,
+            max_connections: reader.count(section, "max_connections"),
             format: format(reader, section, false)?,
         },
         "stdin" => InputDriver::Stdin { format: format(reader, section, false)? },

@@ -81,6 +81,8 @@ pub enum InputDriver {
     StatsWriter {
         /// The socket.
         socket: Socket,
+        /// How many connections may be open at once.
+        max_connections: usize,
         /// How many events one connection may keep open.
         open_events_max: usize,
     },
@@ -88,6 +90,8 @@ pub enum InputDriver {
     Unix {
         /// The socket.
         socket: Socket,
+        /// How many connections may be open at once.
+        max_connections: usize,
         /// How events are written.
         format: InputFormat,
     },
@@ -95,6 +99,8 @@ pub enum InputDriver {
     Tcp {
         /// Host and port, as written: `127.0.0.1:9100`, `[::1]:9100`, `*:9100`.
         address: Placed<String>,
+        /// How many connections may be open at once.
+        max_connections: usize,
         /// How events are written.
         format: InputFormat,
     },

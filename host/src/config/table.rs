@@ -83,6 +83,7 @@ pub const INPUT_DRIVERS: &[&str] = &["stats-writer", "unix", "tcp", "stdin", "fi
 pub const LISTENER_DRIVERS: &[&str] = &["stats-reader", "http"];
 
 const UNIX: &[&str] = &["stats-writer", "unix"];
+const SOCKETS: &[&str] = &["stats-writer", "unix", "tcp"];
 const LINES: &[&str] = &["unix", "tcp", "stdin", "file"];
 
 const fn setting(
@@ -123,6 +124,7 @@ pub const SETTINGS: &[Setting] = &[
     only(setting(Input, "group", Text, "", "The socket's group. Without it, the group that the program runs as."), UNIX),
     only(setting(Input, "format", Choice(&["auto", "json", "tab-text", "stats-writer"]), "auto", "How events are written. `auto` goes by the first line of each connection or file; `stats-writer` is for files."), LINES),
     setting(Input, "line_limit", Size(1 << 10, 16 << 20), "128 KiB", "Longer lines are skipped and counted."),
+    only(setting(Input, "max_connections", Number(1, 100_000_000), "10000", "How many connections may be open at once. One more is closed at once and counted."), SOCKETS),
     only(setting(Input, "open_events_max", Number(1, 100_000_000), "10000", "How many events one connection may keep open for later ones to refer to."), &["stats-writer", "file"]),
 
     setting(Listener, "driver", Choice(LISTENER_DRIVERS), "", "What is offered to those who read the running host: `stats-reader` is the protocol of `doveadm stats` and `fantail stats`, `http` serves `/metrics`, `/healthz` and `/readyz`. Required."),

@@ -36,11 +36,13 @@ fn seconds(micros: i64) -> f64 {
 }
 
 fn input((name, figures): &(String, InputFigures)) -> Value {
-    let InputFigures { received, decoded, events, connections, open, rejected } = figures;
+    let InputFigures { received, decoded, events, connections, open, turned_away, rejected } =
+        figures;
     json!({
         "name": name,
         "connections": connections,
         "open": open,
+        "turned_away": turned_away,
         "received": received,
         "decoded": decoded,
         "rejected": reasons(rejected),

@@ -40,8 +40,10 @@ const LAST_READS_MAX: u32 = 256;
 /// A socket and its session.
 #[derive(Debug)]
 pub(super) struct Connection {
-    socket: OwnedFd,
+    /// Before the socket: it is dropped first, so that a peer that finds itself
+    /// disconnected finds its place in the input free as well.
     session: Session,
+    socket: OwnedFd,
     left_over: Vec<u8>,
     outgoing: Outgoing,
     /// The exporters it waits for; none if it does not wait.

@@ -17,6 +17,7 @@ use rustix::{
 };
 
 use super::{
+    seat::Seat,
     session::Input,
     worker::{self, WorkerHandle},
 };
@@ -206,6 +207,9 @@ fn accept_all(listener: &Listener, workers: &[WorkerHandle]) -> Result<(), Errno
         let Some(least) = workers.iter().min_by_key(|worker| worker.connections()) else {
             return Ok(());
         };
-        least.tell(worker::Command::Adopt(socket, Arc::clone(&listener.input), peer));
+        // Without a place in the input it is closed here.
+        if let Some(seat) = Seat::take(&listener.input, &peer) {
+            least.tell(worker::Command::Adopt(socket, seat, peer));
+        }
     }
 }

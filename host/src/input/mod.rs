@@ -12,11 +12,13 @@ mod greeting;
 mod listener;
 mod outgoing;
 mod reader;
+mod seat;
 mod session;
 mod worker;
 
 pub use greeting::Greeting;
 pub use listener::{Listener, ListenerThread};
 pub use reader::{Reader, Source};
+pub use seat::Seat;
 pub use session::{Fed, Input, InputKind, Session};
 pub use worker::{Command, WorkerHandle, WorkerThread};

@@ -26,6 +26,7 @@ use rustix::{
 use super::{
     Fed, Session,
     buffer::ReadBuffer,
+    seat::Seat,
     session::{End, Input},
     worker::LAST_READS,
 };
@@ -218,7 +219,7 @@ impl State {
     /// is to end: its writer counts it as delivered.
     fn read(&mut self, file: &OwnedFd, name: &str, pipe: bool) {
         let mut session =
-            Session::new(Arc::clone(&self.input), name.to_owned(), self.lane.symbols());
+            Session::new(Seat::reserved(&self.input), name.to_owned(), self.lane.symbols());
         self.left_over.clear();
         while self.wait_for_bytes(file, pipe) {
             let read = self.buffer.fill(&mut self.left_over, |room| {

@@ -13,6 +13,7 @@ use std::{
 
 use memchr::memchr;
 
+use super::seat::Seat;
 use crate::{
     decode::{Decoded, Decoder, LineError, Protocol},
     event::{OpenLimits, Symbols},
@@ -38,10 +39,14 @@ pub struct Input {
     pub kind: InputKind,
     /// The longest line, its end not included, in bytes.
     pub line_limit: usize,
+    /// How many connections may be open at once.
+    pub connections_max: usize,
     /// What a stats-writer connection may keep open.
     pub open_limits: OpenLimits,
     /// What is counted; it outlives a change of the input's settings.
     pub ledger: Arc<InputLedger>,
+    /// Tells of connections that found no [`Seat`].
+    pub(super) turned_away: RateLimit,
     shown: Mutex<BTreeMap<&'static str, RateLimit>>,
 }
 
@@ -80,7 +85,7 @@ pub enum End {
 /// One connection's or file's lines.
 #[derive(Debug)]
 pub struct Session {
-    input: Arc<Input>,
+    seat: Seat,
     /// Whose lines they are, for messages.
     peer: String,
     decoder: Option<Decoder>,
@@ -93,14 +98,16 @@ pub struct Session {
 }
 
 impl Input {
-    /// An input that has received nothing yet.
+    /// An input that has received nothing yet, and may have any number of connections.
     pub fn new(name: String, kind: InputKind, line_limit: usize, open_limits: OpenLimits) -> Self {
         Input {
             name,
             kind,
             line_limit,
+            connections_max: usize::MAX,
             open_limits,
             ledger: Arc::default(),
+            turned_away: RateLimit::new(SHOW_INTERVAL),
             shown: Mutex::default(),
         }
     }
@@ -116,17 +123,11 @@ impl Input {
     }
 }
 
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.input.ledger.disconnected();
-    }
-}
-
 impl Session {
     /// A session that has read nothing yet. `peer` is its name in messages;
     /// `symbols` are those of the lane it will feed.
-    pub fn new(input: Arc<Input>, peer: String, symbols: &Arc<Symbols>) -> Self {
-        input.ledger.connected();
+    pub fn new(seat: Seat, peer: String, symbols: &Arc<Symbols>) -> Self {
+        let input = seat.input();
         let protocol = match input.kind {
             InputKind::StatsWriter => Some(Protocol::StatsWriter),
             InputKind::Lines(protocol) => protocol,
@@ -134,7 +135,7 @@ impl Session {
         };
         let decoder = protocol.map(|protocol| Decoder::new(protocol, input.open_limits, symbols));
         Session {
-            input,
+            seat,
             peer,
             decoder,
             skipping: false,
@@ -146,7 +147,7 @@ impl Session {
 
     /// Whose session it is.
     pub fn input(&self) -> &Arc<Input> {
-        &self.input
+        self.seat.input()
     }
 
     /// Reads the whole lines in `bytes`; returns how many bytes it is done with,
@@ -170,7 +171,7 @@ impl Session {
                 fed = self.line(&rest[..end], lane);
             }
         }
-        self.input.ledger.add(&mut self.counts);
+        self.seat.input().ledger.add(&mut self.counts);
         (consumed, fed)
     }
 
@@ -194,7 +195,7 @@ impl Session {
                 self.reject("truncated", "the line has no end: the peer was cut off", rest);
             }
         }
-        self.input.ledger.add(&mut self.counts);
+        self.seat.input().ledger.add(&mut self.counts);
     }
 
     /// Has the decoder look names up where the lane does: it may have gone over to
@@ -211,7 +212,7 @@ impl Session {
         if self.skipping {
             return rest.len();
         }
-        if rest.len() <= self.input.line_limit {
+        if rest.len() <= self.input().line_limit {
             return 0;
         }
         self.too_long(rest);
@@ -221,7 +222,7 @@ impl Session {
 
     fn too_long(&mut self, line: &[u8]) {
         self.lines += 1;
-        let limit = self.input.line_limit;
+        let limit = self.input().line_limit;
         self.reject(
             "too-long",
             &format!("the line is longer than line_limit, {limit} bytes"),
@@ -243,7 +244,7 @@ impl Session {
     /// the caller must reject it.
     #[inline]
     fn try_line(&mut self, line: &[u8], lane: &mut Lane) -> Result<Fed, LineError> {
-        if line.len() > self.input.line_limit {
+        if line.len() > self.input().line_limit {
             self.too_long(line);
             return Ok(Fed::More);
         }
@@ -281,19 +282,19 @@ impl Session {
     /// Finds out from the first line what the peer speaks; a line that shows
     /// nothing is rejected, and the next one is asked.
     fn detect(&mut self, line: &[u8], lane: &Lane) -> bool {
-        let detected = Protocol::detect(line).filter(|protocol| match self.input.kind {
+        let detected = Protocol::detect(line).filter(|protocol| match self.input().kind {
             InputKind::Any => true,
             InputKind::Lines(_) | InputKind::StatsWriter => *protocol != Protocol::StatsWriter,
         });
         let Some(protocol) = detected else {
-            let expected = match self.input.kind {
+            let expected = match self.input().kind {
                 InputKind::Any => "json, tab-text or a recorded stats-writer stream",
                 InputKind::Lines(_) | InputKind::StatsWriter => "json or tab-text",
             };
             self.reject("unknown-format", &format!("this is no line of {expected}"), line);
             return false;
         };
-        self.decoder = Some(Decoder::new(protocol, self.input.open_limits, lane.symbols()));
+        self.decoder = Some(Decoder::new(protocol, self.input().open_limits, lane.symbols()));
         true
     }
 
@@ -306,8 +307,8 @@ impl Session {
     #[cold]
     fn reject(&mut self, reason: &'static str, what: &str, line: &[u8]) {
         self.counts.reject(reason);
-        if let Some(held) = self.input.may_show(reason) {
-            let (name, peer, number) = (&self.input.name, &self.peer, self.lines);
+        if let Some(held) = self.input().may_show(reason) {
+            let (name, peer, number) = (&self.input().name, &self.peer, self.lines);
             let mut shown = excerpt(line);
             if held > 0 {
                 let _ = write!(shown, " ({held} more of the kind held back)");

@@ -27,6 +27,7 @@ use super::{
     buffer::ReadBuffer,
     connection::{Connection, Wish},
     greeting::Greeting,
+    seat::Seat,
     session::{Input, InputKind},
 };
 use crate::{
@@ -36,8 +37,9 @@ use crate::{
 
 /// What a worker can be told.
 pub enum Command {
-    /// Read from this connection: its socket, its input and its peer's name.
-    Adopt(OwnedFd, Arc<Input>, String),
+    /// Read from this connection: its socket, its place in its input and its peer's
+    /// name.
+    Adopt(OwnedFd, Seat, String),
     /// Go on with another configuration, and tell stats-writer connections which
     /// events are wanted now.
     Reload(Box<LaneUpdate>, Greeting),
@@ -260,8 +262,8 @@ impl Worker {
         self.wake.clear();
         while let Ok(command) = self.commands.try_recv() {
             match command {
-                Command::Adopt(socket, input, peer) => {
-                    self.adopt(socket, Session::new(input, peer, self.lane.symbols()));
+                Command::Adopt(socket, seat, peer) => {
+                    self.adopt(socket, Session::new(seat, peer, self.lane.symbols()));
                 }
                 Command::Reload(update, greeting) => self.reload(*update, greeting),
                 Command::Retire(input) => self.retire(&input),

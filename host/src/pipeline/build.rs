@@ -326,15 +326,19 @@ fn build_input(config: &InputConfig, current: &Current) -> Result<BuiltInput, Wr
     }
     let lines = |format: InputFormat| InputKind::Lines(protocol(format));
     let mut open_limits = OpenLimits::default();
+    let mut connections_max = usize::MAX;
     let (kind, entrance) = match &config.driver {
-        InputDriver::StatsWriter { socket, open_events_max } => {
+        InputDriver::StatsWriter { socket, max_connections, open_events_max } => {
+            connections_max = *max_connections;
             open_limits.events_max = *open_events_max;
             (InputKind::StatsWriter, Entrance::Listen(endpoint(socket)?))
         }
-        InputDriver::Unix { socket, format } => {
+        InputDriver::Unix { socket, max_connections, format } => {
+            connections_max = *max_connections;
             (lines(*format), Entrance::Listen(endpoint(socket)?))
         }
-        InputDriver::Tcp { address, format } => {
+        InputDriver::Tcp { address, max_connections, format } => {
+            connections_max = *max_connections;
             (lines(*format), Entrance::Listen(tcp(&address.value)))
         }
         InputDriver::Stdin { format } => (lines(*format), Entrance::Read(Source::Stdin)),
@@ -350,6 +354,7 @@ fn build_input(config: &InputConfig, current: &Current) -> Result<BuiltInput, Wr
     };
     let name = config.name.value.clone();
     let mut input = Input::new(name, kind, size(config.line_limit), open_limits);
+    input.connections_max = connections_max;
     if let Some(running) = running {
         input.ledger = Arc::clone(&running.input.ledger);
     }

@@ -24,6 +24,7 @@ pub struct InputLedger {
     events: AtomicU64,
     connections: AtomicU64,
     open: AtomicU64,
+    turned_away: AtomicU64,
     rejected: Mutex<BTreeMap<&'static str, u64>>,
 }
 
@@ -51,6 +52,9 @@ pub struct InputFigures {
     pub connections: u64,
     /// Those of them that are open.
     pub open: u64,
+    /// Connections that were closed at once, and are not among them: there were as
+    /// many open as there may be.
+    pub turned_away: u64,
     /// Lines that were not understood, by reason.
     pub rejected: BTreeMap<&'static str, u64>,
 }
@@ -71,6 +75,17 @@ impl InputLedger {
     pub fn connected(&self) {
         self.connections.fetch_add(1, Ordering::Relaxed);
         self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a connection, unless `open_max` are open: then it is counted as turned
+    /// away. Whether it may come in.
+    pub fn admit(&self, open_max: usize) -> bool {
+        let open_max = u64::try_from(open_max).unwrap_or(u64::MAX);
+        let more = |open: u64| (open < open_max).then_some(open + 1);
+        let admitted = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
+        let counter = if admitted { &self.connections } else { &self.turned_away };
+        counter.fetch_add(1, Ordering::Relaxed);
+        admitted
     }
 
     /// Counts the end of a connection or a file.
@@ -99,6 +114,7 @@ impl InputLedger {
             events: self.events.load(Ordering::Relaxed),
             connections: self.connections.load(Ordering::Relaxed),
             open: self.open.load(Ordering::Relaxed),
+            turned_away: self.turned_away.load(Ordering::Relaxed),
             rejected: rejected.clone(),
         }
     }
@@ -260,6 +276,19 @@ mod tests {
         let figures = ledger.figures();
         assert_eq!((figures.received, figures.decoded, figures.events), (8, 5, 3));
         assert_eq!(figures.rejected, [("syntax", 2), ("too-long", 1)].into());
+    }
+
+    #[test]
+    fn who_finds_no_room_is_turned_away() {
+        let ledger = InputLedger::default();
+        let admitted = [2, 2, 2, 3].map(|open_max| ledger.admit(open_max));
+        assert_eq!(admitted, [true, true, false, true]);
+        // Those who are in stay, whatever the limit has become.
+        ledger.disconnected();
+        assert!(!ledger.admit(1));
+        assert!(ledger.admit(3));
+        let figures = ledger.figures();
+        assert_eq!((figures.connections, figures.open, figures.turned_away), (4, 3, 2));
     }
 
     #[test]

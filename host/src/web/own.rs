@@ -69,6 +69,7 @@ const ENTRIES: &[Entry] = &[
 
     entry(Counter, "fantail_input_connections_total", "Connections of the input, or files that it has opened.", Source::Input(|input| input.connections)),
     entry(Gauge, "fantail_input_open_connections", "Those of them that are open.", Source::Input(|input| input.open)),
+    entry(Counter, "fantail_input_turned_away_connections_total", "Others, which were closed at once: there were max_connections already.", Source::Input(|input| input.turned_away)),
     entry(Counter, "fantail_input_received_total", "Lines that have arrived, handshakes aside: decoded and rejected ones.", Source::Input(|input| input.received)),
     entry(Counter, "fantail_input_decoded_total", "Lines that were understood.", Source::Input(|input| input.decoded)),
     entry(Counter, "fantail_input_rejected_total", "Lines that were not understood, by reason. Only reasons that have occurred.", Source::Other(|facts, page, name| {

@@ -64,27 +64,29 @@ fn listeners_are_typed() {
 #[test]
 fn inputs_are_typed() {
     let config = good(
-        "input w {\n driver = stats-writer\n path = /run/w\n mode = 0600\n user = dovecot\n open_events_max = 5\n}\n\
+        "input w {\n driver = stats-writer\n path = /run/w\n mode = 0600\n user = dovecot\n open_events_max = 5\n max_connections = 3\n}\n\
          input u {\n driver = unix\n input_path = /run/u\n format = json\n line_limit = 1 MiB\n}\n\
          input t {\n driver = tcp\n address = [::1]:9100\n}\n\
          input s {\n driver = stdin\n format = tab-text\n}\n\
          input f {\n driver = file\n path = /a/*.log \"/b c\"\n format = stats-writer\n}\n\
          metric m {\n filter = event=x\n}\n",
     );
-    let InputDriver::StatsWriter { socket, open_events_max } = &config.inputs[0].driver else {
+    let InputDriver::StatsWriter { socket, max_connections, open_events_max } =
+        &config.inputs[0].driver
+    else {
         panic!("{:?}", config.inputs[0]);
     };
-    assert_eq!((socket.mode, *open_events_max), (0o600, 5));
+    assert_eq!((socket.mode, *max_connections, *open_events_max), (0o600, 3, 5));
     assert_eq!(socket.path.value.to_str(), Some("/run/w"));
     assert_eq!(socket.user.as_ref().unwrap().value, "dovecot");
     assert_eq!(socket.group, None);
     assert_eq!(config.inputs[0].line_limit, 128 << 10);
-    let InputDriver::Unix { socket, format } = &config.inputs[1].driver else {
+    let InputDriver::Unix { socket, max_connections, format } = &config.inputs[1].driver else {
         panic!("{:?}", config.inputs[1]);
     };
-    assert_eq!((socket.mode, *format), (0o660, InputFormat::Json));
+    assert_eq!((socket.mode, *max_connections, *format), (0o660, 10_000, InputFormat::Json));
     assert_eq!(config.inputs[1].line_limit, 1 << 20);
-    let InputDriver::Tcp { address, format } = &config.inputs[2].driver else {
+    let InputDriver::Tcp { address, format, .. } = &config.inputs[2].driver else {
         panic!("{:?}", config.inputs[2]);
     };
     assert_eq!((address.value.as_str(), *format), ("[::1]:9100", InputFormat::Auto));
