@@ -41,7 +41,8 @@ pub struct OpenLimits {
     pub depth_max: u32,
     /// Fields of one event, not counting its parents'.
     pub fields_max: usize,
-    /// Bytes of all open events' names, fields and categories together.
+    /// Bytes of all open events' names, fields and categories together, and of the
+    /// places of those that have ended until all have.
     pub bytes_max: usize,
 }
 
@@ -61,6 +62,14 @@ pub enum OpenError {
     /// The chain of parents is longer than [`OpenLimits::depth_max`].
     TooDeep,
 }
+
+/// What one place costs: itself, and its entries among the peer's ids and the free
+/// places.
+const PLACE_BYTES: usize = size_of::<Place>() + size_of::<(u64, OpenId)>() + size_of::<u32>();
+
+/// For how many events there stays room when none is open any more. Most peers never
+/// have more at once.
+const KEPT_PLACES: usize = 16;
 
 #[derive(Debug, Default)]
 struct Place {
@@ -144,9 +153,11 @@ impl OpenEvents {
         self.len() == 0
     }
 
-    /// Bytes of all events that are kept, at most [`OpenLimits::bytes_max`].
+    /// Bytes of all events that are kept, at most [`OpenLimits::bytes_max`]. A place
+    /// counts from its first event until no event is kept: it is memory that a peer had us
+    /// take, whether it is in use or not.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.places.len() * PLACE_BYTES
     }
 
     /// Opens an event under the peer's own id.
@@ -168,16 +179,16 @@ impl OpenEvents {
             return Err(OpenError::TooDeep);
         }
         let own = content.own;
+        let new_place = if self.free.is_empty() { PLACE_BYTES } else { 0 };
         let full = self.len() >= self.limits.events_max
             || own.fields().len() > self.limits.fields_max
-            || self.bytes + size_of::<Place>() + content.size() > self.limits.bytes_max;
+            || self.bytes() + new_place + content.size() > self.limits.bytes_max;
         if full {
             return Err(OpenError::TooMany);
         }
         let mut event = OpenEvent { parent: parent.map(|id| id.0), depth, ..OpenEvent::default() };
-        event.arena.reserve_exact(content.arena_size());
+        event.reserve(content, own.fields().len());
         event.take_over(content);
-        event.slots.reserve_exact(own.fields().len());
         for field in own.fields() {
             event.push(field);
         }
@@ -207,16 +218,19 @@ impl OpenEvents {
     ///
     /// When the event might become larger than a limit allows; nothing changes then.
     pub fn update(&mut self, id: OpenId, content: &OpenContent<'_>) -> Result<(), OpenError> {
+        let bytes = self.bytes();
         let event = &mut self.places[id.0 as usize].event;
         event.index(&mut self.keys);
         let added =
             content.own.fields().filter(|field| event.find(&self.keys, field.key).is_none());
-        if event.slots.len() + added.count() > self.limits.fields_max
-            || self.bytes + content.size() > self.limits.bytes_max
+        let added = added.count();
+        if event.slots.len() + added > self.limits.fields_max
+            || bytes + content.size() > self.limits.bytes_max
         {
             return Err(OpenError::TooMany);
         }
         let before = event.size();
+        event.reserve(content, added);
         event.take_over(content);
         event.set_all(content.own, &self.keys);
         event.compact();
@@ -234,6 +248,15 @@ impl OpenEvents {
         }
     }
 
+    /// Gives the places back, now that no event is kept, but for a few.
+    fn give_back(&mut self) {
+        self.places.clear();
+        self.places.shrink_to(KEPT_PLACES);
+        self.free.clear();
+        self.free.shrink_to(KEPT_PLACES);
+        self.by_peer_id.shrink_to(KEPT_PLACES);
+    }
+
     /// Ends the event that the peer calls `peer_id`; false when there is none.
     pub fn end(&mut self, peer_id: u64) -> bool {
         let Some(id) = self.by_peer_id.remove(&peer_id) else { return false };
@@ -248,6 +271,9 @@ impl OpenEvents {
             self.bytes -= event.size();
             self.free.push(id.0);
             held = event.parent.map(OpenId);
+        }
+        if self.is_empty() {
+            self.give_back();
         }
         true
     }
@@ -281,6 +307,15 @@ impl OpenEvent {
 
     fn bytes(&self) -> Bytes<'_> {
         Bytes::new(&self.arena, &[])
+    }
+
+    /// Makes room for what the content adds, so many new `fields` among it, and no more than that: what is reserved is
+    /// memory as well, and counts.
+    fn reserve(&mut self, content: &OpenContent<'_>, fields: usize) {
+        self.arena.reserve_exact(content.arena_size());
+        self.slots.reserve_exact(fields);
+        let more = content.own.categories().len().saturating_sub(self.categories.len());
+        self.categories.reserve_exact(more);
     }
 
     /// Takes over all that the content says, but for the fields.
@@ -387,10 +422,9 @@ impl OpenEvent {
     }
 
     fn size(&self) -> usize {
-        size_of::<Place>()
-            + self.arena.len()
-            + self.slots.len() * size_of::<Slot>()
-            + self.categories.len() * size_of::<CategoryId>()
+        self.arena.capacity()
+            + self.slots.capacity() * size_of::<Slot>()
+            + self.categories.capacity() * size_of::<CategoryId>()
     }
 }
 

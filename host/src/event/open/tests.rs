@@ -265,3 +265,32 @@ fn open_fields_follow_the_table_of_symbols() {
 fn slot(start: usize, value: SlotValue) -> Slot {
     Slot { key: Span::line(start, start + 1), symbol: Symbol::NONE, value }
 }
+
+#[test]
+fn memory_counts_until_it_is_given_back() {
+    let said = OpenContent {
+        name: None,
+        log_type: None,
+        source: None,
+        created: Timestamp::from_micros(0),
+        last_sent: None,
+        own: Layer::new(Bytes::new(b"", &[]), &[], &[]),
+    };
+    let mut open = OpenEvents::new(OpenLimits::default());
+    for peer_id in 1..=1_000 {
+        open.begin(peer_id, None, &said).unwrap();
+    }
+    let full = open.bytes();
+    assert!(full >= 1_000 * size_of::<super::Place>());
+    // The places of those that have ended are still taken, and taken once.
+    (2..=1_000).for_each(|peer_id| assert!(open.end(peer_id)));
+    assert_eq!((open.len(), open.bytes()), (1, full));
+    (2..=1_000).for_each(|peer_id| assert!(open.begin(peer_id, None, &said).is_ok()));
+    assert_eq!((open.len(), open.bytes()), (1_000, full));
+    // With the last event they go.
+    (1..=1_000).for_each(|peer_id| assert!(open.end(peer_id)));
+    assert_eq!((open.len(), open.bytes()), (0, 0));
+    let kept = open.places.capacity().max(open.free.capacity()).max(open.by_peer_id.capacity());
+    assert!(kept < 100, "{kept}");
+    open.begin(1, None, &said).unwrap();
+}
