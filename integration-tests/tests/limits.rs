@@ -1,6 +1,6 @@
 //! Peers that want more than there is for them, and the others beside them.
 
-use fantail_integration_tests::{Host, Workdir, fantail, peers::StatsClient};
+use fantail_integration_tests::{Host, Workdir, events, fantail, peers::StatsClient};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -85,4 +85,34 @@ fn who_comes_too_many_is_turned_away() {
     let ended = host.stop().expect_status(0);
     // The rest was held back.
     assert_eq!(ended.lines_with("max_connections already, 2").len(), 1);
+}
+
+#[test]
+fn the_connections_of_an_input_share_its_room_for_open_events() {
+    let dir = Workdir::new();
+    let host = Host::start(&dir, &config("open_events_max_size = 100 k"));
+    let pad = "x".repeat(1_000);
+    let begin = |id: usize| format!("BEGIN\t{id}\t0\t0\t1700000000\t0\tnbegun\tSpad\t{pad}");
+    let (mut greedy, mut other) = (let_in(&dir), let_in(&dir));
+    greedy.send(&events::lines((1..=300).map(begin)));
+    host.wait_for_log("rejected (no-room)");
+    host.wait_for_log("open_events_max_size");
+    let status = fantail_integration_tests::wait_for("all lines", || {
+        Some(input_status(&dir)).filter(|status| status["received"] == 300)
+    });
+    let opened = 300 - status["rejected"]["no-room"].as_u64().unwrap();
+    assert!((40..100).contains(&opened), "{status}");
+    // The others send what is in no need of room, and open something when there is.
+    other.say(&["EVENT\t0\t0\t0\t1700000000\t0\tnsent", &begin(1)]);
+    fantail_integration_tests::wait_for("both lines", || {
+        Some(()).filter(|()| input_status(&dir)["received"] == 302)
+    });
+    greedy.finish();
+    other.send(&events::lines((2..=11).map(begin)));
+    other.finish();
+    let ended = host.stop().expect_status(0);
+    let no_room = ended.input("dovecot").rejected["no-room"];
+    assert_eq!(no_room, 300 - opened + 1);
+    // A BEGIN is an event as well.
+    assert_eq!(dir.lines("out").len() as u64, opened + 1 + 10);
 }

@@ -20,7 +20,6 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::{Diagnostic, Severity, counted};
-use super::exporters;
 use super::reader::{Reader, Section};
 use super::settings::{
     Assumed, InputConfig, InputDriver, ListenerConfig, ListenerDriver, OpenMetricsCompat, Socket,
@@ -30,6 +29,7 @@ use super::table::BlockKind;
 use super::text::Text;
 use super::tree::{Block, BlockId, Tree};
 use super::value;
+use super::{exporters, inputs};
 
 /// Settings that only a Dovecot configuration has.
 const DOVECOT_SETTINGS: &[&str] = &[
@@ -270,9 +270,9 @@ fn unix_listener(reader: &mut Reader<'_>, id: BlockId) -> Option<Unix> {
     }
     let input = Section { id, kind: BlockKind::Input };
     let max_connections = reader.count(input, "max_connections");
-    let open_events_max = reader.count(input, "open_events_max");
+    let open_events = inputs::open_events(reader, input);
     let line_limit = reader.size(input, "line_limit");
-    let driver = InputDriver::StatsWriter { socket, max_connections, open_events_max };
+    let driver = InputDriver::StatsWriter { socket, max_connections, open_events };
     Some(Unix::Input(Box::new(InputConfig { name, driver, line_limit })))
 }
 

@@ -166,9 +166,12 @@ fn input(config: &InputConfig, name: &str) -> Shown {
         ) => some(max_connections.to_string()),
         (
             "open_events_max",
-            InputDriver::StatsWriter { open_events_max, .. }
-            | InputDriver::File { open_events_max, .. },
-        ) => some(open_events_max.to_string()),
+            InputDriver::StatsWriter { open_events, .. } | InputDriver::File { open_events, .. },
+        ) => some(open_events.max.to_string()),
+        (
+            "open_events_max_size",
+            InputDriver::StatsWriter { open_events, .. } | InputDriver::File { open_events, .. },
+        ) => some(print_size(open_events.max_size)),
         ("format", _) => format.map_or(Shown::Absent, |format| {
             some(match format {
                 InputFormat::Auto => "auto",

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::reader::{Reader, Section};
-use super::settings::{Assumed, InputConfig, InputDriver, InputFormat, Socket};
+use super::settings::{Assumed, InputConfig, InputDriver, InputFormat, OpenEventsConfig, Socket};
 use super::source::Placed;
 use super::table::{BlockKind, INPUT_DRIVERS, Kind};
 use super::text::Text;
@@ -28,7 +28,7 @@ pub(super) fn read(reader: &mut Reader<'_>, id: BlockId) -> Option<InputConfig> 
         "stats-writer" => InputDriver::StatsWriter {
             socket: socket(reader, section)?,
             max_connections: reader.count(section, "max_connections"),
-            open_events_max: reader.count(section, "open_events_max"),
+            open_events: open_events(reader, section),
         },
         "unix" => InputDriver::Unix {
             socket: socket(reader, section)?,
@@ -44,10 +44,18 @@ pub(super) fn read(reader: &mut Reader<'_>, id: BlockId) -> Option<InputConfig> 
         _ => InputDriver::File {
             paths: paths(reader, section)?,
             format: format(reader, section, true)?,
-            open_events_max: reader.count(section, "open_events_max"),
+            open_events: open_events(reader, section),
         },
     };
     Some(InputConfig { name, driver, line_limit })
+}
+
+/// What an input's peers may keep open.
+pub(super) fn open_events(reader: &mut Reader<'_>, section: Section) -> OpenEventsConfig {
+    OpenEventsConfig {
+        max: reader.count(section, "open_events_max"),
+        max_size: reader.size(section, "open_events_max_size"),
+    }
 }
 
 fn paths(reader: &mut Reader<'_>, section: Section) -> Option<Vec<Placed<String>>> {

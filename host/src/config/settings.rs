@@ -74,6 +74,15 @@ pub struct InputConfig {
     pub line_limit: u64,
 }
 
+/// The settings `open_events_*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenEventsConfig {
+    /// How many events one connection may keep open.
+    pub max: usize,
+    /// How many bytes those of all the input's connections may take.
+    pub max_size: u64,
+}
+
 /// Where an input's events come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InputDriver {
@@ -83,8 +92,8 @@ pub enum InputDriver {
         socket: Socket,
         /// How many connections may be open at once.
         max_connections: usize,
-        /// How many events one connection may keep open.
-        open_events_max: usize,
+        /// What may be kept open.
+        open_events: OpenEventsConfig,
     },
     /// Lines on a UNIX socket.
     Unix {
@@ -115,8 +124,8 @@ pub enum InputDriver {
         paths: Vec<Placed<String>>,
         /// How events are written.
         format: InputFormat,
-        /// How many events a stats-writer recording may keep open.
-        open_events_max: usize,
+        /// What a stats-writer recording may keep open.
+        open_events: OpenEventsConfig,
     },
 }
 

@@ -126,6 +126,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(Input, "line_limit", Size(1 << 10, 16 << 20), "128 KiB", "Longer lines are skipped and counted."),
     only(setting(Input, "max_connections", Number(1, 100_000_000), "10000", "How many connections may be open at once. One more is closed at once and counted."), SOCKETS),
     only(setting(Input, "open_events_max", Number(1, 100_000_000), "10000", "How many events one connection may keep open for later ones to refer to."), &["stats-writer", "file"]),
+    only(setting(Input, "open_events_max_size", Size(1 << 10, 1 << 40), "256 MiB", "How much the open events of all the input's connections may take together."), &["stats-writer", "file"]),
 
     setting(Listener, "driver", Choice(LISTENER_DRIVERS), "", "What is offered to those who read the running host: `stats-reader` is the protocol of `doveadm stats` and `fantail stats`, `http` serves `/metrics`, `/healthz` and `/readyz`. Required."),
     only(setting(Listener, "path", Text, "", "The socket's path. Required."), &["stats-reader"]),

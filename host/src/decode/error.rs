@@ -53,6 +53,9 @@ pub enum Reason {
     ChangedCategory,
     /// The peer has, or the line would make it have, more than we keep.
     TooMany,
+    /// The peers of an input together have, or the line would make them have, more
+    /// than we keep.
+    NoRoom,
 }
 
 impl LineError {
@@ -107,6 +110,7 @@ impl Reason {
             Reason::UnknownCategory => "unknown-category",
             Reason::ChangedCategory => "changed-category",
             Reason::TooMany => "too-many",
+            Reason::NoRoom => "no-room",
         }
     }
 }

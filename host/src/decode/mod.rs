@@ -80,6 +80,22 @@ impl Decoder {
         }
     }
 
+    /// Bytes of the events that the peer has open.
+    pub fn open_bytes(&self) -> usize {
+        match self {
+            Decoder::StatsWriter(writer) => writer.open_events().bytes(),
+            Decoder::Json(_) | Decoder::TabText(_) => 0,
+        }
+    }
+
+    /// Allows so many bytes of open events for now, whatever its limits say.
+    pub fn set_open_allowed(&mut self, bytes: usize) {
+        match self {
+            Decoder::StatsWriter(writer) => writer.set_open_allowed(bytes),
+            Decoder::Json(_) | Decoder::TabText(_) => {}
+        }
+    }
+
     /// What it decodes.
     pub fn protocol(&self) -> Protocol {
         match self {

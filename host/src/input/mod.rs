@@ -14,6 +14,7 @@ mod outgoing;
 mod reader;
 mod seat;
 mod session;
+mod share;
 mod worker;
 
 pub use greeting::Greeting;

@@ -13,7 +13,7 @@ use std::{
 
 use memchr::memchr;
 
-use super::seat::Seat;
+use super::{seat::Seat, share::Share};
 use crate::{
     decode::{Decoded, Decoder, LineError, Protocol},
     event::{OpenLimits, Symbols},
@@ -43,6 +43,8 @@ pub struct Input {
     pub connections_max: usize,
     /// What a stats-writer connection may keep open.
     pub open_limits: OpenLimits,
+    /// Bytes of the events that all its sessions may keep open together.
+    pub open_bytes_max: usize,
     /// What is counted; it outlives a change of the input's settings.
     pub ledger: Arc<InputLedger>,
     /// Tells of connections that found no [`Seat`].
@@ -86,6 +88,7 @@ pub enum End {
 #[derive(Debug)]
 pub struct Session {
     seat: Seat,
+    share: Share,
     /// Whose lines they are, for messages.
     peer: String,
     decoder: Option<Decoder>,
@@ -98,7 +101,8 @@ pub struct Session {
 }
 
 impl Input {
-    /// An input that has received nothing yet, and may have any number of connections.
+    /// An input that has received nothing yet. It may have any number of connections, and
+    /// of open events what each of them may keep.
     pub fn new(name: String, kind: InputKind, line_limit: usize, open_limits: OpenLimits) -> Self {
         Input {
             name,
@@ -106,6 +110,7 @@ impl Input {
             line_limit,
             connections_max: usize::MAX,
             open_limits,
+            open_bytes_max: usize::MAX,
             ledger: Arc::default(),
             turned_away: RateLimit::new(SHOW_INTERVAL),
             shown: Mutex::default(),
@@ -134,8 +139,10 @@ impl Session {
             InputKind::Any => None,
         };
         let decoder = protocol.map(|protocol| Decoder::new(protocol, input.open_limits, symbols));
+        let share = Share::new(Arc::clone(&input.ledger), input.open_bytes_max);
         Session {
             seat,
+            share,
             peer,
             decoder,
             skipping: false,
@@ -153,7 +160,7 @@ impl Session {
     /// Reads the whole lines in `bytes`; returns how many bytes it is done with,
     /// and what it wants. The others must come first in the next call.
     pub fn feed(&mut self, bytes: &[u8], lane: &mut Lane) -> (usize, Fed) {
-        self.follow(lane);
+        self.prepare(lane);
         let mut consumed = 0;
         let mut fed = Fed::More;
         while fed == Fed::More {
@@ -171,13 +178,13 @@ impl Session {
                 fed = self.line(&rest[..end], lane);
             }
         }
-        self.seat.input().ledger.add(&mut self.counts);
+        self.settle();
         (consumed, fed)
     }
 
     /// Reads what is left when no more will come.
     pub fn end(&mut self, rest: &[u8], end: End, lane: &mut Lane) {
-        self.follow(lane);
+        self.prepare(lane);
         if !rest.is_empty() && !self.skipping {
             // A line of JSON that was cut is no JSON any more. In the other
             // formats a cut line may look whole: it counts only where nobody
@@ -195,15 +202,25 @@ impl Session {
                 self.reject("truncated", "the line has no end: the peer was cut off", rest);
             }
         }
-        self.seat.input().ledger.add(&mut self.counts);
+        self.settle();
     }
 
     /// Has the decoder look names up where the lane does: it may have gone over to
-    /// another configuration since the last read.
-    fn follow(&mut self, lane: &Lane) {
+    /// another configuration since the last read. And allows it as many open events as
+    /// there is room for now.
+    fn prepare(&mut self, lane: &Lane) {
         if let Some(decoder) = &mut self.decoder {
             decoder.set_symbols(lane.symbols());
+            self.share.lend(decoder);
         }
+    }
+
+    /// Tells the input what was counted, and what is open now.
+    fn settle(&mut self) {
+        if let Some(decoder) = &self.decoder {
+            self.share.settle(decoder);
+        }
+        self.seat.input().ledger.add(&mut self.counts);
     }
 
     /// How much of a line without an end can be dropped: nothing, unless it is
@@ -294,7 +311,9 @@ impl Session {
             self.reject("unknown-format", &format!("this is no line of {expected}"), line);
             return false;
         };
-        self.decoder = Some(Decoder::new(protocol, self.input().open_limits, lane.symbols()));
+        let mut decoder = Decoder::new(protocol, self.input().open_limits, lane.symbols());
+        self.share.lend(&mut decoder);
+        self.decoder = Some(decoder);
         true
     }
 

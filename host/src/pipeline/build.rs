@@ -327,10 +327,12 @@ fn build_input(config: &InputConfig, current: &Current) -> Result<BuiltInput, Wr
     let lines = |format: InputFormat| InputKind::Lines(protocol(format));
     let mut open_limits = OpenLimits::default();
     let mut connections_max = usize::MAX;
+    let mut open_bytes_max = usize::MAX;
     let (kind, entrance) = match &config.driver {
-        InputDriver::StatsWriter { socket, max_connections, open_events_max } => {
+        InputDriver::StatsWriter { socket, max_connections, open_events } => {
             connections_max = *max_connections;
-            open_limits.events_max = *open_events_max;
+            open_limits.events_max = open_events.max;
+            open_bytes_max = size(open_events.max_size);
             (InputKind::StatsWriter, Entrance::Listen(endpoint(socket)?))
         }
         InputDriver::Unix { socket, max_connections, format } => {
@@ -342,8 +344,9 @@ fn build_input(config: &InputConfig, current: &Current) -> Result<BuiltInput, Wr
             (lines(*format), Entrance::Listen(tcp(&address.value)))
         }
         InputDriver::Stdin { format } => (lines(*format), Entrance::Read(Source::Stdin)),
-        InputDriver::File { paths, format, open_events_max } => {
-            open_limits.events_max = *open_events_max;
+        InputDriver::File { paths, format, open_events } => {
+            open_limits.events_max = open_events.max;
+            open_bytes_max = size(open_events.max_size);
             let kind = match format {
                 InputFormat::Auto => InputKind::Any,
                 InputFormat::StatsWriter => InputKind::StatsWriter,
@@ -355,6 +358,7 @@ fn build_input(config: &InputConfig, current: &Current) -> Result<BuiltInput, Wr
     let name = config.name.value.clone();
     let mut input = Input::new(name, kind, size(config.line_limit), open_limits);
     input.connections_max = connections_max;
+    input.open_bytes_max = open_bytes_max;
     if let Some(running) = running {
         input.ledger = Arc::clone(&running.input.ledger);
     }

@@ -13,7 +13,7 @@ use std::{
     fmt,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -25,6 +25,7 @@ pub struct InputLedger {
     connections: AtomicU64,
     open: AtomicU64,
     turned_away: AtomicU64,
+    open_bytes: AtomicUsize,
     rejected: Mutex<BTreeMap<&'static str, u64>>,
 }
 
@@ -91,6 +92,20 @@ impl InputLedger {
     /// Counts the end of a connection or a file.
     pub fn disconnected(&self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The bytes of the events that all sessions have open, in steps of a read.
+    pub fn open_bytes(&self) -> usize {
+        self.open_bytes.load(Ordering::Relaxed)
+    }
+
+    /// A session has `now` bytes of open events, and had `before`.
+    pub fn open_bytes_changed(&self, before: usize, now: usize) {
+        if now >= before {
+            self.open_bytes.fetch_add(now - before, Ordering::Relaxed);
+        } else {
+            self.open_bytes.fetch_sub(before - now, Ordering::Relaxed);
+        }
     }
 
     /// Adds what a session counted, and empties its counts.

@@ -71,12 +71,13 @@ fn inputs_are_typed() {
          input f {\n driver = file\n path = /a/*.log \"/b c\"\n format = stats-writer\n}\n\
          metric m {\n filter = event=x\n}\n",
     );
-    let InputDriver::StatsWriter { socket, max_connections, open_events_max } =
+    let InputDriver::StatsWriter { socket, max_connections, open_events } =
         &config.inputs[0].driver
     else {
         panic!("{:?}", config.inputs[0]);
     };
-    assert_eq!((socket.mode, *max_connections, *open_events_max), (0o600, 3, 5));
+    assert_eq!((socket.mode, *max_connections, open_events.max), (0o600, 3, 5));
+    assert_eq!(open_events.max_size, 256 << 20);
     assert_eq!(socket.path.value.to_str(), Some("/run/w"));
     assert_eq!(socket.user.as_ref().unwrap().value, "dovecot");
     assert_eq!(socket.group, None);

@@ -93,6 +93,11 @@ impl StatsWriter {
         &self.open
     }
 
+    /// Allows so many bytes of open events for now; see [`OpenEvents::set_allowed`].
+    pub fn set_open_allowed(&mut self, bytes: usize) {
+        self.open.set_allowed(bytes);
+    }
+
     /// Decodes the next line, given without its LF. Called for every line.
     ///
     /// # Errors
@@ -326,6 +331,11 @@ fn refused(error: OpenError, id: Token<'_>, parent: Token<'_>) -> LineError {
             Reason::TooMany,
             id.start,
             "open events within the limits of number, fields and bytes",
+        ),
+        OpenError::NoRoom => LineError::new(
+            Reason::NoRoom,
+            id.start,
+            "an event that fits into open_events_max_size with all that the input has open,",
         ),
         OpenError::TooDeep => LineError::new(
             Reason::TooMany,

@@ -28,6 +28,8 @@ pub struct OpenEvents {
     free: Vec<u32>,
     by_peer_id: HashMap<u64, OpenId, RandomState>,
     limits: OpenLimits,
+    /// What [`set_allowed`](Self::set_allowed) has set.
+    allowed: usize,
     bytes: usize,
     keys: KeyIndex,
 }
@@ -59,6 +61,8 @@ pub enum OpenError {
     DuplicateId,
     /// One of the [`OpenLimits`] was reached.
     TooMany,
+    /// There would be more bytes than are allowed at the moment.
+    NoRoom,
     /// The chain of parents is longer than [`OpenLimits::depth_max`].
     TooDeep,
 }
@@ -118,6 +122,7 @@ impl OpenEvents {
             free: Vec::new(),
             by_peer_id: HashMap::default(),
             limits,
+            allowed: usize::MAX,
             bytes: 0,
             keys: KeyIndex::default(),
         }
@@ -160,6 +165,12 @@ impl OpenEvents {
         self.bytes + self.places.len() * PLACE_BYTES
     }
 
+    /// Allows so many bytes for now, whatever the limits say: others take from the same
+    /// store. Events that are kept already stay.
+    pub fn set_allowed(&mut self, bytes: usize) {
+        self.allowed = bytes;
+    }
+
     /// Opens an event under the peer's own id.
     ///
     /// # Errors
@@ -180,11 +191,15 @@ impl OpenEvents {
         }
         let own = content.own;
         let new_place = if self.free.is_empty() { PLACE_BYTES } else { 0 };
+        let bytes = self.bytes() + new_place + content.size();
         let full = self.len() >= self.limits.events_max
             || own.fields().len() > self.limits.fields_max
-            || self.bytes() + new_place + content.size() > self.limits.bytes_max;
+            || bytes > self.limits.bytes_max;
         if full {
             return Err(OpenError::TooMany);
+        }
+        if bytes > self.allowed {
+            return Err(OpenError::NoRoom);
         }
         let mut event = OpenEvent { parent: parent.map(|id| id.0), depth, ..OpenEvent::default() };
         event.reserve(content, own.fields().len());
@@ -218,16 +233,17 @@ impl OpenEvents {
     ///
     /// When the event might become larger than a limit allows; nothing changes then.
     pub fn update(&mut self, id: OpenId, content: &OpenContent<'_>) -> Result<(), OpenError> {
-        let bytes = self.bytes();
+        let bytes = self.bytes() + content.size();
         let event = &mut self.places[id.0 as usize].event;
         event.index(&mut self.keys);
         let added =
             content.own.fields().filter(|field| event.find(&self.keys, field.key).is_none());
         let added = added.count();
-        if event.slots.len() + added > self.limits.fields_max
-            || bytes + content.size() > self.limits.bytes_max
-        {
+        if event.slots.len() + added > self.limits.fields_max || bytes > self.limits.bytes_max {
             return Err(OpenError::TooMany);
+        }
+        if bytes > self.allowed {
+            return Err(OpenError::NoRoom);
         }
         let before = event.size();
         event.reserve(content, added);
