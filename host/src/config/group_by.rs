@@ -129,7 +129,8 @@ pub fn parse(text: &str) -> Result<Vec<GroupBy>, String> {
     let nowhere = Place::default();
     let mut problems = Problems::new();
     let words = split(&Text::standing_for(text, nowhere)).into_iter();
-    let levels = words.filter_map(|word| short_form(&mut problems, &word)).collect();
+    let levels: Vec<_> = words.filter_map(|word| short_form(&mut problems, &word)).collect();
+    twice(&mut problems, &levels);
     match problems.into_iter().next() {
         None => Ok(levels),
         Some(problem) if problem.help.is_empty() => Err(problem.message),
@@ -155,16 +156,19 @@ pub(super) fn read(reader: &mut Reader<'_>, metric: Section) -> Vec<GroupBy> {
             }
         }
     }
+    twice(&mut reader.diagnostics, &levels);
+    levels
+}
+
+/// Reports fields that have two levels.
+fn twice(problems: &mut Problems, levels: &[GroupBy]) {
     for (index, level) in levels.iter().enumerate() {
         if let Some(first) = levels[..index].iter().find(|first| first.field == level.field) {
             let message = format!("group_by names the field `{}` twice", level.field.value);
-            reader.diagnostics.push(
-                Diagnostic::error(level.field.place, message)
-                    .related(first.field.place, "first here"),
-            );
+            let problem = Diagnostic::error(level.field.place, message);
+            problems.push(problem.related(first.field.place, "first here"));
         }
     }
-    levels
 }
 
 /// `FIELD`, `FIELD:discrete[:MODIFIER]`, `FIELD:exponential:MIN:MAX:BASE`,

@@ -65,21 +65,28 @@ fn filter(
 fn include(reader: &mut Reader<'_>, section: Section) -> Include {
     let mut include = Include::default();
     for word in reader.list(section, "exporter_include") {
-        match word.value.as_str() {
-            "name" => include.name = true,
-            "hostname" => include.hostname = true,
-            "timestamps" => include.timestamps = true,
-            "categories" => include.categories = true,
-            "fields" => include.fields = true,
-            unknown => {
-                let message = format!("nothing of an event is called `{unknown}`");
-                let mut problem = Diagnostic::warning(word.place, message);
-                if let Some(near) = value::nearest(unknown, INCLUDES.iter().copied()) {
-                    problem = problem.label(format!("did you mean `{near}`?"));
-                }
-                reader.diagnostics.push(problem.help(INCLUDES.join(" ")));
-            }
+        if switch_on(&mut include, &word.value) {
+            continue;
         }
+        let message = format!("nothing of an event is called `{}`", word.value);
+        let mut problem = Diagnostic::warning(word.place, message);
+        if let Some(near) = value::nearest(&word.value, INCLUDES.iter().copied()) {
+            problem = problem.label(format!("did you mean `{near}`?"));
+        }
+        reader.diagnostics.push(problem.help(INCLUDES.join(" ")));
     }
     include
+}
+
+/// Has what is called `word` exported as well; false when nothing is called that.
+pub(super) fn switch_on(include: &mut Include, word: &str) -> bool {
+    match word {
+        "name" => include.name = true,
+        "hostname" => include.hostname = true,
+        "timestamps" => include.timestamps = true,
+        "categories" => include.categories = true,
+        "fields" => include.fields = true,
+        _ => return false,
+    }
+    true
 }

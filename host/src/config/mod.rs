@@ -10,10 +10,13 @@
 //! 5. `check`: what only the whole can tell.
 //! 6. [`effective`]: and back to text.
 //!
+//! [`added`] is another way to a metric: from the arguments of a command.
+//!
 //! The language is Dovecot's, of 2.3 and of 2.4. All errors are reported at
 //! once, each with its place. Nothing here touches the network, or opens
 //! anything for writing.
 
+pub mod added;
 pub mod diagnostic;
 pub mod files;
 pub mod group_by;
