@@ -13,8 +13,8 @@ pub enum Signal {
     Reopen,
     /// Read the configuration again and go on with it.
     Reload,
-    /// Count, and export, what matches this metric as well, until it is removed: it
-    /// outlives a reload.
+    /// Count, and export, what matches this metric as well, until it is removed, or
+    /// the configuration has one of its name itself: it outlives a reload.
     AddMetric(Box<MetricConfig>),
     /// Do without the metric of this name. One of the configuration comes back with
     /// the next reload.

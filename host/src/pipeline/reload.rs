@@ -21,6 +21,10 @@ use crate::{
     statistics::{MetricPlan, Statistics},
 };
 
+/// How many metrics may have been added at once: what adds them without end shall not
+/// fill the memory.
+const ADDED_MAX: usize = 256;
+
 /// Makes a pipeline of a configuration and its plugins.
 pub type Rebuild<'a> = dyn FnMut(&Config, &Registry) -> Result<Pipeline, Vec<BuildError>> + 'a;
 
@@ -100,9 +104,11 @@ impl Running {
     /// Goes on with the configuration as it is now, or as before.
     pub(super) fn reload(&mut self, reread: &mut Reread<'_>) -> Outcome {
         let current = self.current();
+        let mut outlive = Vec::new();
         let mut rebuild = |config: &Config, registry: &Registry| {
             let mut config = config.clone();
-            config.metrics.extend(outliving(&self.added, &config));
+            outlive = outliving(&self.added, &config);
+            config.metrics.extend(outlive.iter().cloned());
             Pipeline::rebuild(&config, registry, &current)
         };
         let (workers, listeners) = (self.config.workers, self.config.listeners.clone());
@@ -117,6 +123,8 @@ impl Running {
         match &changes {
             Ok(changes) => {
                 log::info!("reloaded: {changes}");
+                self.added = outlive;
+                self.warn_of_lost_exporters();
                 if self.config.workers != workers || self.config.listeners != listeners {
                     log::warn!("`workers` and `listener` blocks change with the next start only");
                 }
@@ -126,6 +134,19 @@ impl Running {
         changes.map(|_| ())
     }
 
+    /// Tells which added metrics are counted only from now on.
+    fn warn_of_lost_exporters(&self) {
+        for metric in &self.added {
+            if let Some(exporter) = missing_exporter(metric, &self.config) {
+                log::warn!(
+                    "metric {}, which was added, is counted only: there is no event_exporter \
+                     `{exporter}` now",
+                    metric.name.value
+                );
+            }
+        }
+    }
+
     /// Counts, and exports, what matches this metric as well.
     pub(super) fn add_metric(&mut self, metric: &MetricConfig) -> Outcome {
         let mut config = self.config.clone();
@@ -133,10 +154,21 @@ impl Running {
         if config.metrics.iter().any(|one| one.name.value == *name) {
             return Err(vec![format!("there is a metric `{name}` already")]);
         }
-        if let Some(exporter) = &metric.exporter
-            && !config.exporters.iter().any(|one| one.name.value == exporter.value)
-        {
-            return Err(vec![format!("there is no event_exporter `{}`", exporter.value)]);
+        if let Some(exporter) = missing_exporter(metric, &config) {
+            let names = config.exporters.iter().map(|one| one.name.value.as_str());
+            let names: Vec<&str> = names.collect();
+            let known = match names.as_slice() {
+                [] => "there are none".to_owned(),
+                names => format!("there are {}", names.join(", ")),
+            };
+            return Err(vec![format!("there is no event_exporter `{exporter}`: {known}")]);
+        }
+        if self.added.len() >= ADDED_MAX {
+            let message = format!(
+                "{ADDED_MAX} metrics have been added already: remove some, or write them into \
+                 the configuration"
+            );
+            return Err(vec![message]);
         }
         config.metrics.push(metric.clone());
         self.go_on_with(&config)?;
@@ -167,6 +199,13 @@ impl Running {
             .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         self.take_over(pipeline).map_err(|error| vec![error.to_string()])
     }
+}
+
+/// The exporter that the metric names and the configuration does not have.
+fn missing_exporter<'a>(metric: &'a MetricConfig, config: &Config) -> Option<&'a str> {
+    let wanted = &metric.exporter.as_ref()?.value;
+    let exists = config.exporters.iter().any(|one| one.name.value == *wanted);
+    (!exists).then_some(wanted.as_str())
 }
 
 /// The metrics added to a running host that a new configuration does not have itself.
