@@ -8,6 +8,8 @@
 //! | --- | --- |
 //! | `DUMP`, names of statistics | a line for each series: see [`dump`](crate::statistics::dump); then an empty line |
 //! | `DUMP-RESET`, the same | the same; afterwards everything counts from 0 |
+//! | `METRICS-ADD`, [seven arguments](crate::config::added::ARGUMENTS) | `+`: what matches this metric is counted, and exported, as well; it outlives a reload |
+//! | `METRICS-REMOVE`, a name | `+`: there is no metric of this name; one of the configuration comes back with the next reload |
 //! | `REOPEN` | `+`: each exporter opens its files and connections anew before its next batch |
 //! | `RELOAD` | `+`: the configuration as it is now has been taken over; ours, not Dovecot's |
 //! | `STATUS` | the ledger, as one line of JSON; ours, not Dovecot's |

@@ -5,6 +5,7 @@ use memchr::memchr;
 
 use super::status;
 use crate::{
+    config::added,
     pipeline::{Handle, Pending, Signal},
     queue::Wake,
     serve::{Dialog, Next, Turn},
@@ -21,7 +22,10 @@ const LINE_MAX: usize = 64 * 1024;
 const VERSION: &[u8] = b"VERSION\tstats-reader-server\t2\t0\n";
 
 /// What this version can be asked.
-const COMMANDS: &str = "DUMP, DUMP-RESET, RELOAD, REOPEN, STATUS";
+const COMMANDS: &str = "DUMP, DUMP-RESET, METRICS-ADD, METRICS-REMOVE, RELOAD, REOPEN, STATUS";
+
+/// What errors of `METRICS-ADD` begin with, as with Dovecot.
+const ADD_PREFIX: &str = "METRICS-ADD: ";
 
 /// How many statistics one `DUMP` may ask for. (There are eight, and any quantile.)
 const STATISTICS_MAX: usize = 64;
@@ -34,6 +38,8 @@ pub struct Session<D = Handle> {
     greeted: bool,
     /// What the client waits for.
     pending: Option<Pending>,
+    /// What the reason begins with, if that can't be done.
+    prefix: &'static str,
 }
 
 /// What the sessions ask of a host.
@@ -70,7 +76,7 @@ impl Desk for Handle {
 impl<D: Desk> Session<D> {
     /// A session of a host. `wake` gives it another turn.
     pub fn new(desk: D, wake: &Wake) -> Self {
-        Session { desk, wake: wake.clone(), greeted: false, pending: None }
+        Session { desk, wake: wake.clone(), greeted: false, pending: None, prefix: "" }
     }
 
     fn line(&mut self, line: &[u8], answers: &mut Vec<u8>) -> Next {
@@ -102,12 +108,21 @@ impl<D: Desk> Session<D> {
                 answers.extend_from_slice(self.desk.status().as_bytes());
                 answers.push(b'\n');
             }
-            [command @ (b"REOPEN" | b"RELOAD")] => {
-                let reload = *command == b"RELOAD";
-                let signal = if reload { Signal::Reload } else { Signal::Reopen };
-                self.pending = Some(self.desk.ask(signal, &self.wake));
-                return self.wait(answers);
+            [b"REOPEN"] => return self.ask(Signal::Reopen, "", answers),
+            [b"RELOAD"] => return self.ask(Signal::Reload, "", answers),
+            [b"METRICS-ADD", arguments @ ..] => match added::parse(arguments) {
+                Ok(added) => {
+                    added.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+                    let signal = Signal::AddMetric(Box::new(added.metric));
+                    return self.ask(signal, ADD_PREFIX, answers);
+                }
+                Err(reason) => refuse(answers, &format!("{ADD_PREFIX}{reason}")),
+            },
+            [b"METRICS-REMOVE", name] => {
+                let name = String::from_utf8_lossy(name).into_owned();
+                return self.ask(Signal::RemoveMetric(name), "", answers);
             }
+            [b"METRICS-REMOVE", ..] => refuse(answers, "METRICS-REMOVE takes one argument: a name"),
             [command @ (b"STATUS" | b"REOPEN" | b"RELOAD"), ..] => {
                 refuse(answers, &format!("{} takes no arguments", shown(command)));
             }
@@ -119,11 +134,18 @@ impl<D: Desk> Session<D> {
         Next::Answered
     }
 
+    /// Tells the host something. If it can't be done, the reason begins with `prefix`.
+    fn ask(&mut self, signal: Signal, prefix: &'static str, answers: &mut Vec<u8>) -> Next {
+        self.pending = Some(self.desk.ask(signal, &self.wake));
+        self.prefix = prefix;
+        self.wait(answers)
+    }
+
     /// Looks whether the host has answered.
     fn wait(&mut self, answers: &mut Vec<u8>) -> Next {
         match self.pending.as_ref().and_then(Pending::get) {
             Some(Ok(())) => answers.extend_from_slice(b"+\n"),
-            Some(Err(reasons)) => refuse(answers, &reasons.join("\n")),
+            Some(Err(reasons)) => refuse(answers, &(self.prefix.to_owned() + &reasons.join("\n"))),
             None => return Next::Wait,
         }
         self.pending = None;
@@ -189,9 +211,16 @@ fn shown(word: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Desk, Dialog, LINE_MAX, Next, STATISTICS_MAX, Session, Statistic, Turn};
+    use std::{cell::RefCell, fs};
+
+    use serde_json::Value as Json;
+
+    use super::{
+        COMMANDS, Desk, Dialog, LINE_MAX, Next, STATISTICS_MAX, Session, Statistic, Turn,
+        tab_escape,
+    };
     use crate::{
-        pipeline::{Orders, Pending, Signal},
+        pipeline::{Orders, Outcome, Pending, Signal},
         queue::Wake,
     };
 
@@ -265,7 +294,7 @@ mod tests {
 
     #[test]
     fn commands_are_answered() {
-        let check = |text: &str, answer| check(&format!("{HELLO}{text}"), answer, Next::More);
+        let check = |text: &str, answer: &str| check(&format!("{HELLO}{text}"), answer, Next::More);
         check("STATUS\n\nSTATUS\n", "{\"a\":1}\n{\"a\":1}\n");
         check("DUMP\n", "m [] false\n\n");
         check("DUMP\tcount\t%50\tx\n", "m [Count, Quantile(0.5), Unknown] false\n\n");
@@ -273,9 +302,19 @@ mod tests {
         let many = format!("DUMP{}\n", "\tsum".repeat(STATISTICS_MAX + 1));
         check(&many, "-more than 64 statistics\n");
         check("STATUS\tx\n", "-`STATUS` takes no arguments\n");
-        let unknown = "-unknown command `FOO\\n\\u{1b}`: there are DUMP, DUMP-RESET, RELOAD, REOPEN, STATUS\n";
-        check("FOO\x01n\x1b\tx\n", unknown);
-        check("\tx\n", "-unknown command ``: there are DUMP, DUMP-RESET, RELOAD, REOPEN, STATUS\n");
+        let unknown =
+            |command: &str| format!("-unknown command `{command}`: there are {COMMANDS}\n");
+        check("FOO\x01n\x1b\tx\n", &unknown("FOO\\n\\u{1b}"));
+        check("\tx\n", &unknown(""));
+        check("METRICS-REMOVE\n", "-METRICS-REMOVE takes one argument: a name\n");
+        check("METRICS-REMOVE\ta\tb\n", "-METRICS-REMOVE takes one argument: a name\n");
+        let few = "-METRICS-ADD: got 1 arguments, expected 7: name, description, fields, \
+                   group_by, filter, exporter, exporter_include\n";
+        check("METRICS-ADD\tx\n", few);
+        check(
+            "METRICS-ADD\tx\t\t\t\tevent=\t\t\nSTATUS\n",
+            "-METRICS-ADD: filter: line 1, column 7: expected a value, but the filter ends here\n{\"a\":1}\n",
+        );
     }
 
     #[test]
@@ -314,5 +353,75 @@ mod tests {
         let turn = session.turn(&lines[7..], &mut said);
         assert_eq!(turn, Turn { consumed: 0, next: Next::Answered });
         assert_eq!(said, b"-one\x01ntwo\n");
+    }
+
+    /// Dovecot's own answers, from recorded sessions: done or refused is the same; the
+    /// words are the same where its tools' users know them.
+    #[test]
+    fn metrics_come_and_go_as_in_dovecot() {
+        const FILE: &str = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../integration-tests/data/cases/stats_cases.json"
+        );
+        let file: Json = serde_json::from_str(&fs::read_to_string(FILE).unwrap()).unwrap();
+        let text = |value: &Json| value.as_str().unwrap().to_owned();
+        let list = |value: &Json| value.as_array().cloned().unwrap_or_default();
+        let mut checked = 0;
+        for case in list(&file["cases"]) {
+            let metrics = list(&case["config"]["metrics"]);
+            let metrics = RefCell::new(metrics.iter().map(|one| text(&one["name"])).collect());
+            for said in list(&case["dynamic"]) {
+                let mut line = text(&said["command"]).into_bytes();
+                for argument in list(&said["args"]) {
+                    line.push(b'\t');
+                    tab_escape::escape_into(text(&argument).as_bytes(), &mut line);
+                }
+                let answer = answer_to(&line, |signal| host(&mut metrics.borrow_mut(), signal));
+                let expected = text(&said["reply"]);
+                match expected.as_str() {
+                    // Dovecot closes the connection; we say why.
+                    "" => assert!(answer.starts_with("-METRICS-ADD: "), "{said}: {answer}"),
+                    refused if refused.starts_with("-METRICS-ADD: ") => {
+                        assert!(answer.starts_with("-METRICS-ADD: "), "{said}: {answer}");
+                    }
+                    expected => assert_eq!(answer, expected, "{said}"),
+                }
+                checked += 1;
+            }
+        }
+        assert_eq!(checked, 8);
+    }
+
+    /// A host without exporters, as far as its metrics' names go.
+    fn host(names: &mut Vec<String>, signal: Signal) -> Outcome {
+        match signal {
+            Signal::AddMetric(metric) if metric.exporter.is_some() => {
+                return Err(vec!["none".into()]);
+            }
+            Signal::AddMetric(metric) => names.push(metric.name.value),
+            Signal::RemoveMetric(name) => match names.iter().position(|one| *one == name) {
+                Some(place) => drop(names.remove(place)),
+                None => return Err(vec![format!("metrics '{name}' not found")]),
+            },
+            signal => panic!("{signal:?}"),
+        }
+        Ok(())
+    }
+
+    /// What is answered to a line when the host obeys like this.
+    fn answer_to(line: &[u8], obey: impl Fn(Signal) -> Outcome) -> String {
+        let orders = Orders::default();
+        let mut session = Session::new(Fake(orders.clone()), &Wake::new().unwrap());
+        let mut said = Vec::new();
+        session.turn(HELLO.as_bytes(), &mut said);
+        let line = [line, b"\n"].concat();
+        let turn = session.turn(&line, &mut said);
+        assert_eq!(turn.consumed, line.len());
+        if turn.next == Next::Wait {
+            assert_eq!(said, b"");
+            orders.obey(obey);
+            session.turn(b"", &mut said);
+        }
+        String::from_utf8(said).unwrap()
     }
 }
