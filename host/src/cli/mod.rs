@@ -57,7 +57,7 @@ enum What {
     /// Show a running host's ledger: where every line and every payload is.
     #[command(after_help = reader::HELP)]
     Status(status::StatusArgs),
-    /// Show what the metrics of a running host have counted.
+    /// Show what the metrics of a running host have counted; add and remove metrics.
     #[command(subcommand)]
     Stats(stats::StatsCommand),
     /// Have a running host's drivers open their files and connections anew.

@@ -25,6 +25,60 @@ pub(super) enum StatsCommand {
     /// Show what metrics have counted, as `doveadm stats dump` does.
     #[command(after_help = reader::HELP)]
     Dump(DumpArgs),
+    /// Have a running host count, and export, what matches one more metric.
+    ///
+    /// It lives on when the configuration is read again, until it is removed, the
+    /// host ends, or the configuration has a metric of this name itself.
+    #[command(after_help = reader::HELP)]
+    Add(AddArgs),
+    /// Have a running host do without a metric.
+    ///
+    /// One of the configuration comes back when that is read again.
+    #[command(after_help = reader::HELP)]
+    Remove(RemoveArgs),
+}
+
+/// What the metric is to be: what the settings of a `metric` block say.
+#[derive(Debug, Args)]
+pub(super) struct AddArgs {
+    #[command(flatten)]
+    reader: ReaderArgs,
+    /// The metric's name.
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// What it matches, as event=imap_command_finished.
+    #[arg(value_name = "FILTER")]
+    filter: String,
+    /// Explains the metric.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    description: String,
+    /// The fields to export and to keep statistics of, parted by blanks.
+    #[arg(long, value_name = "FIELDS", default_value = "", hide_default_value = true)]
+    fields: String,
+    /// The levels of sub-metrics, parted by blanks: FIELD, FIELD:discrete:MODIFIER,
+    /// FIELD:exponential:MIN_MAGNITUDE:MAX_MAGNITUDE:BASE, FIELD:linear:MIN:MAX:STEP.
+    #[arg(long, value_name = "LEVELS", default_value = "", hide_default_value = true)]
+    group_by: String,
+    /// The event_exporter to export to.
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    exporter: String,
+    /// What of an event is exported, parted by blanks.
+    #[arg(
+        long,
+        value_name = "PARTS",
+        default_value = "name hostname timestamps categories fields"
+    )]
+    exporter_include: String,
+}
+
+/// Which metric.
+#[derive(Debug, Args)]
+pub(super) struct RemoveArgs {
+    #[command(flatten)]
+    reader: ReaderArgs,
+    /// The metric's name.
+    #[arg(value_name = "NAME")]
+    name: String,
 }
 
 /// Which statistics, of which metrics, and how to show them.
@@ -69,7 +123,31 @@ pub(super) fn stats(command: &StatsCommand) -> Exit {
             }
             Err(failure) => failure.show(),
         },
+        StatsCommand::Add(args) => order(&args.reader, &args.words()),
+        StatsCommand::Remove(args) => order(&args.reader, &["METRICS-REMOVE", &args.name]),
     }
+}
+
+impl AddArgs {
+    /// The order in the protocol's words.
+    fn words(&self) -> [&str; 8] {
+        [
+            "METRICS-ADD",
+            &self.name,
+            &self.description,
+            &self.fields,
+            &self.group_by,
+            &self.filter,
+            &self.exporter,
+            &self.exporter_include,
+        ]
+    }
+}
+
+fn order(reader: &ReaderArgs, words: &[&str]) -> Exit {
+    let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+    let done = reader.connect().and_then(|mut host| host.order(&words));
+    done.map_or_else(Failure::show, |()| Exit::Success)
 }
 
 fn dump(args: &DumpArgs) -> Result<String, Failure> {
