@@ -234,7 +234,7 @@ fn build_exporter(
     let name = &config.name.value;
     let identity = ExporterIdentity::new(config, registry, hostname);
     let running = current.exporter(name);
-    if let Some((_, running)) = running.filter(|(_, running)| running.identity == identity) {
+    if let Some(running) = running.filter(|running| running.identity == identity) {
         return Ok(BuiltExporter { identity, stage: running.stage.clone(), exporter: None });
     }
     let missing = |kind: &str, plugin: &Placed<String>| {
@@ -267,7 +267,7 @@ fn build_exporter(
     };
     driver.open().map_err(|reason| refused("driver", &config.driver, reason))?;
     let (ledger, meter) = match running {
-        Some((_, running)) => (Arc::clone(&running.stage.ledger), Arc::clone(&running.stage.meter)),
+        Some(running) => (Arc::clone(&running.stage.ledger), Arc::clone(&running.stage.meter)),
         None => (Arc::default(), Arc::default()),
     };
     let limits = BatchLimits {

@@ -112,13 +112,6 @@ pub(super) struct RunningExporter {
     pub(super) thread: ExporterThread,
 }
 
-impl RunningExporter {
-    /// What it was made from.
-    pub(super) fn current(&self) -> CurrentExporter {
-        self.current.clone()
-    }
-}
-
 /// An input with its way in.
 pub(super) struct RunningInput {
     pub(super) built: BuiltInput,
