@@ -1,6 +1,9 @@
 //! Events in each of the languages that inputs speak, and one for formats.
 
-use fantail_sdk::runner::TestEvent;
+use fantail_sdk::{abi::RawEvent, runner::TestEvent};
+use serde_json::Value;
+
+use crate::load::Load;
 
 /// A line of JSON: an event with the field `n`.
 pub fn json(name: &str, n: usize) -> String {
@@ -52,6 +55,61 @@ pub fn imap_command() -> TestEvent {
         .integer("net_out_bytes", 331)
         .ip("remote_ip", "192.0.2.1")
         .integer("duration", 2068)
+}
+
+/// What a format is given for the first `count` events of a [`Load`], but for the times,
+/// which are others.
+///
+/// # Panics
+///
+/// When a load is not what `json` writes: a bug.
+pub fn mail(count: usize) -> Vec<TestEvent> {
+    let load = Load::new(1, count);
+    let lines = load.json.split_inclusive(|byte| *byte == b'\n').take(count);
+    let event = |(number, line): (usize, &[u8])| {
+        let line = serde_json::from_slice(line).expect("a line of JSON");
+        mail_event(&line, 1_790_000_000_000_000 + 12_345 * number as i64)
+    };
+    lines.enumerate().map(event).collect()
+}
+
+/// The event that began at this moment, in microseconds.
+fn mail_event(line: &Value, micros: i64) -> TestEvent {
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let texts = |value: &Value| -> Vec<String> {
+        value.as_array().expect("an array").iter().map(text).collect()
+    };
+    let event = TestEvent::new()
+        .name(text(&line["event"]))
+        .hostname(text(&line["hostname"]))
+        .times(micros, micros + 1_234)
+        .categories(&texts(&line["categories"]));
+    let fields = line["fields"].as_object().expect("fields");
+    fields.iter().fold(event, |event, (key, value)| match value {
+        Value::Number(number) => event.integer(key, number.as_i64().expect("an integer")),
+        Value::Array(_) => event.list(key, &texts(value)),
+        _ if key.ends_with("_time") => event.timestamp(key, micros + 12),
+        text_value => event.text(key, text(text_value)),
+    })
+}
+
+/// Shows `use_it` all of the events at once, as formats are given them.
+pub fn with_raws<T>(events: &[TestEvent], use_it: impl FnOnce(&[RawEvent<'_>]) -> T) -> T {
+    fn next<T>(
+        events: &[TestEvent],
+        raws: Vec<RawEvent<'_>>,
+        use_it: impl FnOnce(&[RawEvent<'_>]) -> T,
+    ) -> T {
+        match events.split_first() {
+            None => use_it(&raws),
+            Some((event, rest)) => event.with_raw(|raw| {
+                let mut raws: Vec<RawEvent<'_>> = raws.to_vec();
+                raws.push(*raw);
+                next(rest, raws, use_it)
+            }),
+        }
+    }
+    next(events, Vec::new(), use_it)
 }
 
 /// Lines with their ends.

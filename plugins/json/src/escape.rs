@@ -5,11 +5,11 @@
 //! becomes U+FFFD. Escapes are the short ones where JSON has one, and `\u001F`
 //! in upper case otherwise.
 //!
-//! Most strings are short and plain ASCII. So eight bytes at a time are looked at
-//! and, when there is nothing to escape, copied; the rest of the string from the
-//! first such byte on goes another, slower way.
+//! Most strings are short and plain ASCII. So sixteen bytes at a time are looked at and
+//! copied; a string with anything else in it goes another, slower way.
 
 use fantail_sdk::Buffer;
+use wide::{CmpEq, CmpLt, i8x16};
 
 /// Appends `text` as a JSON string, quotes included.
 #[inline]
@@ -21,71 +21,32 @@ pub(crate) fn write_string(text: &[u8], out: &mut Buffer<'_>) {
 /// Appends what stands between the quotes, and `end`.
 #[inline]
 pub(crate) fn write_content<const N: usize>(text: &[u8], end: &[u8; N], out: &mut Buffer<'_>) {
-    const { assert!(N <= 8, "with seven bytes of text it has to be within sixteen") };
-    let mut rest = text;
-    while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
-        if is_special(u64::from_le_bytes(*chunk)) {
-            return write_escaped(rest, end, out);
-        }
-        out.extend(chunk);
-        rest = tail;
+    if !out.extend_if(text, is_plain) {
+        write_escaped(text, out);
     }
-    let word = short_word(rest);
-    let filling = (0x20 * EVERY) << (8 * rest.len());
-    if is_special(word | filling) {
-        return write_escaped(rest, end, out);
-    }
-    // Sixteen bytes and back again: cheaper than copies of a length not known to
-    // the compiler.
-    let mut end_word = [0; 16];
-    end_word[..N].copy_from_slice(end);
-    let last = u128::from(word) | u128::from_le_bytes(end_word) << (8 * rest.len());
-    let len = out.len() + rest.len() + N;
-    out.extend(&last.to_le_bytes());
-    out.truncate(len);
+    out.extend(end);
 }
 
-const EVERY: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x80 * EVERY;
-
-/// Whether one of eight bytes is a control character, `"`, `\` or not ASCII.
+/// Whether all are ASCII, and none is a control character, `"` or `\`.
 #[inline]
-fn is_special(word: u64) -> bool {
-    let zero_in = |word: u64| word.wrapping_sub(EVERY) & !word;
-    let control = word.wrapping_sub(0x20 * EVERY) & !word;
-    let quote = zero_in(word ^ (u64::from(b'"') * EVERY));
-    let backslash = zero_in(word ^ (u64::from(b'\\') * EVERY));
-    (word | control | quote | backslash) & HIGH != 0
-}
-
-/// None to seven bytes as a little-endian word.
-#[inline]
-fn short_word(bytes: &[u8]) -> u64 {
-    let len = bytes.len();
-    match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        // The two overlap in bytes that are the same in both.
-        (Some(first), Some(last)) => {
-            let first = u64::from(u32::from_le_bytes(*first));
-            first | u64::from(u32::from_le_bytes(*last)) << (8 * (len - 4))
-        }
-        _ if len == 0 => 0,
-        _ => {
-            let at = |index: usize| u64::from(bytes[index]) << (8 * index);
-            at(0) | at(len / 2) | at(len - 1)
-        }
-    }
+fn is_plain(block: [u8; 16]) -> bool {
+    // As signed numbers, what is not ASCII is below the control characters.
+    let block = i8x16::new(block.map(|byte| byte as i8));
+    let special = block.cmp_lt(i8x16::splat(0x20))
+        | block.cmp_eq(i8x16::splat(b'"' as i8))
+        | block.cmp_eq(i8x16::splat(b'\\' as i8));
+    !special.any()
 }
 
 /// The same as [`write_content`] for a text with something to escape.
 #[cold]
-fn write_escaped(text: &[u8], end: &[u8], out: &mut Buffer<'_>) {
+fn write_escaped(text: &[u8], out: &mut Buffer<'_>) {
     for chunk in text.utf8_chunks() {
         write_utf8(chunk.valid().as_bytes(), out);
         for _ in chunk.invalid() {
             out.extend("\u{fffd}".as_bytes());
         }
     }
-    out.extend(end);
 }
 
 /// What [`ESCAPES`] says of a byte that stays.

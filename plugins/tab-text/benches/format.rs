@@ -3,8 +3,11 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
-use divan::{Bencher, counter::BytesCount};
-use fantail_integration_tests::events::imap_command;
+use divan::{
+    Bencher,
+    counter::{BytesCount, ItemsCount},
+};
+use fantail_integration_tests::events::{imap_command, mail, with_raws};
 use fantail_sdk::{
     FormatContext,
     abi::{FormatInstance, format_table},
@@ -42,4 +45,22 @@ fn rfc3339(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn unix(bencher: Bencher<'_, '_>) {
     run(bencher, "unix");
+}
+
+/// Events as they come from many sessions: what one event needs teaches the processor
+/// nothing about the next.
+#[divan::bench]
+fn mail_events(bencher: Bencher<'_, '_>) {
+    let context = FormatContext::default();
+    let mut instance =
+        FormatInstance::open(format_table::<TabText>(), &json!({}), &context).unwrap();
+    let mut payloads = Vec::new();
+    with_raws(&mail(1000), |events| {
+        bencher.counter(ItemsCount::new(events.len())).bench_local(|| {
+            payloads.clear();
+            for event in events {
+                instance.format(divan::black_box(event), &mut payloads).unwrap();
+            }
+        });
+    });
 }
