@@ -126,9 +126,10 @@ fn event(name: &str) -> EventChain {
 }
 
 fn ask(bencher: Bencher<'_, '_>, set: &FilterSet, name: &str, expected: usize) {
-    let chain = event(name);
+    let symbols = set.symbols();
+    let chain = event(name).resolve(&symbols);
     let event = chain.event();
-    let (mut matcher, mut matched) = (Matcher::new(set), Vec::new());
+    let (mut matcher, mut matched) = (Matcher::new(set, &symbols), Vec::new());
     set.matches_into(&event, &mut matcher, &mut matched);
     assert_eq!(matched.len(), expected);
     bencher.bench_local(|| {

@@ -33,12 +33,14 @@ fn event(number: usize, users: usize) -> EventChain {
 
 /// Statistics of one metric with the short form's groups, and a counter that has met
 /// every group often.
-fn counting(fields: &[&str], groups: &str, chains: &[EventChain]) -> (Statistics, Counter) {
+fn counting(fields: &[&str], groups: &str, chains: &mut Vec<EventChain>) -> (Statistics, Counter) {
     let fields = fields.iter().map(|&field| field.to_owned()).collect();
     let levels = group_by::parse(groups).expect("the groups are good");
     let levels = levels.iter().map(Level::of).collect();
     let statistics = Statistics::new([MetricPlan::new("m", "", fields, levels, 10_000)]);
-    let mut counter = statistics.counter();
+    let symbols = statistics.symbols();
+    *chains = std::mem::take(chains).into_iter().map(|chain| chain.resolve(&symbols)).collect();
+    let mut counter = statistics.counter(&symbols);
     for chain in chains.iter().cycle().take(600 * chains.len().min(1000)) {
         counter.count(0, &chain.event());
     }
@@ -47,8 +49,8 @@ fn counting(fields: &[&str], groups: &str, chains: &[EventChain]) -> (Statistics
 
 /// Times a round of events; the figure for one is a ten thousandth of it.
 fn bench(bencher: Bencher<'_, '_>, fields: &[&str], groups: &str, users: usize) {
-    let chains: Vec<_> = (0..EVENTS.max(users)).map(|number| event(number, users)).collect();
-    let (_statistics, mut counter) = counting(fields, groups, &chains);
+    let mut chains: Vec<_> = (0..EVENTS.max(users)).map(|number| event(number, users)).collect();
+    let (_statistics, mut counter) = counting(fields, groups, &mut chains);
     bencher.counter(divan::counter::ItemsCount::new(EVENTS)).bench_local(|| {
         for chain in &chains[..EVENTS] {
             counter.count(0, black_box(&chain.event()));

@@ -41,7 +41,11 @@ pub struct Router {
 impl Router {
     /// A worker's own view of the routes.
     pub fn new(shared: Arc<Routes>) -> Self {
-        Router { matcher: Matcher::new(&shared.filters), shared, matched: Vec::new() }
+        Router {
+            matcher: Matcher::new(&shared.filters, &shared.symbols),
+            shared,
+            matched: Vec::new(),
+        }
     }
 
     /// The names that events are asked for; decoders look them up.

@@ -51,7 +51,8 @@ fn statistics() -> Statistics {
     assert_eq!(left_out(&plans), ["dovecot_described_total", "dovecot_described_n"]);
     let used = plans.len() - 3;
     let statistics = Statistics::new(plans);
-    let mut counter = statistics.counter();
+    let symbols = statistics.symbols();
+    let mut counter = statistics.counter(&symbols);
     const USERS: [&[u8]; 9] = [
         b"",
         b"a b",
@@ -79,7 +80,7 @@ fn statistics() -> Statistics {
             3 => event.text("user", user).text("mailbox-name", user),
             _ => event,
         };
-        let chain = EventChain::new(event, &[]);
+        let chain = EventChain::new(event, &[]).resolve(&symbols);
         (0..used).for_each(|metric| counter.count(metric, &chain.event()));
     }
     counter.publish();

@@ -4,7 +4,6 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader, BufWriter, IsTerminal, Write},
     path::PathBuf,
-    sync::Arc,
 };
 
 use clap::Args;
@@ -20,7 +19,7 @@ use super::{
 use crate::{
     decode::{Decoded, Decoder, Protocol},
     event::{
-        Event, OpenLimits, Parts, Symbols, Wanted,
+        Event, OpenLimits, Parts,
         flatten::{Export, Flattener},
     },
     exit_code::Exit,
@@ -132,13 +131,10 @@ fn search(
     mut input: impl BufRead,
     name: &str,
 ) -> io::Result<u64> {
-    // What is printed is the whole event.
-    let mut wanted = Wanted::all();
-    filter.wants(&mut wanted);
-    let symbols = Arc::new(Symbols::new(&wanted));
     let mut printer = Printer::new(args, &filter)?;
     let set = FilterSet::new([filter]);
-    let mut matcher = Matcher::new(&set);
+    let symbols = set.symbols();
+    let mut matcher = Matcher::new(&set, &symbols);
     let (mut decoder, mut matched, mut found) = (None, Vec::new(), 0);
     let (mut line, mut number) = (Vec::new(), 0_u64);
     while read_line(&mut input, &mut line).map_err(|error| of_input(name, &error))? {

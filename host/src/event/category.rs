@@ -1,10 +1,7 @@
 //! Categories: names with at most one parent, as one connection registers them.
 
 use std::collections::HashMap;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
@@ -20,7 +17,6 @@ pub struct CategoryId(u16);
 /// so their ancestors never form a circle.
 #[derive(Debug)]
 pub struct CategoryRegistry {
-    serial: u64,
     categories: Vec<Category>,
     by_name: HashMap<Box<[u8]>, CategoryId, RandomState>,
     symbols: Arc<Symbols>,
@@ -63,11 +59,7 @@ impl CategoryRegistry {
 
     /// No category yet; the configuration asks for those in `symbols`.
     pub fn new(symbols: Arc<Symbols>) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        // Relaxed: all that counts is that no two are the same.
-        let serial = NEXT.fetch_add(1, Ordering::Relaxed);
         CategoryRegistry {
-            serial,
             categories: Vec::new(),
             by_name: HashMap::default(),
             symbols,
@@ -114,12 +106,6 @@ impl CategoryRegistry {
         self.by_name.insert(name.into(), id);
         self.push_bits(id.index());
         Ok(id)
-    }
-
-    /// A number that no other registry of the process has, ever. What is said of
-    /// a category's id stays true for the registry with that number.
-    pub fn serial(&self) -> u64 {
-        self.serial
     }
 
     /// Adds the set of the category at `index`, whose parent is before it.

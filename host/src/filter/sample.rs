@@ -158,10 +158,11 @@ pub fn compare(bytes: &[u8]) -> (usize, usize) {
     let few = dice.of(&[0, 0, 1, 4, 100]);
     let filters: Vec<Filter> = (0..=dice.roll(30)).map(|_| filter(&mut dice)).collect();
     let set = FilterSet::with_few(filters, few);
-    let mut matcher = Matcher::new(&set);
+    let symbols = set.symbols();
+    let mut matcher = Matcher::new(&set, &symbols);
     let (mut asked, mut matched) = (0, 0);
     for _ in 0..=dice.roll(8) {
-        let chain = event(&mut dice);
+        let chain = event(&mut dice).resolve(&symbols);
         asked += set.filters().len();
         matched += compare_event(&set, &chain.event(), &mut matcher);
         // The same event as a relayed one, whose categories are given by name.

@@ -5,12 +5,14 @@
 //! that can't work has every filter asked, one after the other, by the naive
 //! evaluator.
 
+use std::sync::Arc;
+
 use super::Filter;
 use super::ast::TestId;
 use super::compiled::{self, Compiled, Matcher, Strategies};
 use super::mismatch::{Description, Mismatch, MismatchKind, Place};
 use super::naive;
-use crate::event::Event;
+use crate::event::{Event, Symbols, Wanted};
 
 /// Filters, by the order in which they were given.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +35,19 @@ impl FilterSet {
         let named_only = filters.iter().all(Filter::requires_event_name);
         let compiled = Compiled::new(&filters, few);
         FilterSet { filters, named_only, compiled }
+    }
+
+    /// The names that the filters ask for, among all fields: for decoding events for this
+    /// set alone.
+    pub fn symbols(&self) -> Arc<Symbols> {
+        let mut wanted = Wanted::all();
+        self.wants(&mut wanted);
+        Arc::new(Symbols::new(&wanted))
+    }
+
+    /// Adds what the filters ask events for.
+    pub fn wants(&self, wanted: &mut Wanted) {
+        self.filters.iter().for_each(|filter| filter.wants(wanted));
     }
 
     /// The filters.

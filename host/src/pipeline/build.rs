@@ -28,6 +28,7 @@ use crate::{
     queue::{Producer, Queue, QueueFull},
     route::{Route, Routes},
     socket::Endpoint,
+    statistics::MetricPlan,
     telemetry::log::RateLimit,
 };
 
@@ -458,7 +459,6 @@ fn build_routes(config: &Config, current: &Current) -> Result<Routes, BuildError
         let filter = Filter::parse(&metric.filter.value).map_err(|error| {
             BuildError::new("metric", name, (metric.filter.place, error.to_string()))
         })?;
-        filter.wants(&mut wanted);
         metric_wants(metric, &mut wanted);
         filters.push(filter);
         let exporter = metric.exporter.as_ref().and_then(|wanted| {
@@ -466,16 +466,10 @@ fn build_routes(config: &Config, current: &Current) -> Result<Routes, BuildError
         });
         routes.push(Route { metric: name.clone(), exporter, export: export(metric) });
     }
+    let filters = FilterSet::new(filters);
+    filters.wants(&mut wanted);
     let symbols = Arc::new(current.symbols.extended(&wanted));
-    Ok(Routes { filters: FilterSet::new(filters), symbols, routes })
-}
-
-/// Adds what the metric asks events for, besides what its filter does.
-fn metric_wants(metric: &MetricConfig, wanted: &mut Wanted) {
-    let MetricConfig { fields, exporter, exporter_include, group_by, .. } = metric;
-    wanted.all_fields |= exporter.is_some() && exporter_include.fields && fields.is_empty();
-    fields.iter().for_each(|field| wanted.field(&field.value));
-    group_by.iter().for_each(|level| wanted.field(&level.field.value));
+    Ok(Routes { filters, symbols, routes })
 }
 
 fn export(metric: &MetricConfig) -> Export {
@@ -492,6 +486,13 @@ fn export(metric: &MetricConfig) -> Export {
         include: chosen.fold(Parts::NONE, |all, (_, part)| all.or(part)),
         fields: metric.fields.iter().map(|field| field.value.as_bytes().into()).collect(),
     }
+}
+
+/// Adds what the metric asks events for, besides what its filter does.
+fn metric_wants(metric: &MetricConfig, wanted: &mut Wanted) {
+    let MetricConfig { fields, exporter, exporter_include, .. } = metric;
+    wanted.all_fields |= exporter.is_some() && exporter_include.fields && fields.is_empty();
+    MetricPlan::of(metric).wants(wanted);
 }
 
 #[cfg(test)]
@@ -529,6 +530,7 @@ mod tests {
             let mut wanted = Wanted::default();
             metric_wants(&metric, &mut wanted);
             let mut named = Wanted { all_fields: expected.0, ..Wanted::default() };
+            named.field("duration");
             expected.1.iter().for_each(|name| named.field(name));
             assert_eq!(wanted, named);
         };

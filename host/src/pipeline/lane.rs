@@ -88,7 +88,7 @@ impl LaneUpdate {
         });
         Ok(LaneUpdate {
             router: Router::new(Arc::clone(&plan.routes)),
-            counter: plan.statistics.counter(),
+            counter: plan.statistics.counter(&plan.routes.symbols),
             stages: stages.collect::<Result<_, _>>()?,
             hostname: Arc::clone(&plan.hostname),
         })
@@ -112,7 +112,7 @@ impl Lane {
     pub fn empty() -> Self {
         Lane {
             router: Router::new(Arc::default()),
-            counter: Statistics::new([]).counter(),
+            counter: Statistics::new([]).counter(&Symbols::default()),
             stages: Vec::new(),
             retiring: Vec::new(),
             flattener: Flattener::default(),

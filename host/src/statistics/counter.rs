@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fantail_sdk::{FieldValue, tab_escape};
 
-use super::field::Field;
+use super::field::{Field, Fields};
 use super::group::{self, Grouping};
 use super::metric::Metric;
 use super::plan::Level;
@@ -14,7 +14,7 @@ use super::registry::Name;
 use super::series::{Found, Key, METRIC, OVERFLOW, SeriesMap};
 use super::shard::{MetricShard, Shard, Slot};
 use super::totals::Shared;
-use crate::event::Event;
+use crate::event::{Event, Symbols};
 
 /// An event is counted in so many groups of a metric at most. Lists on two levels
 /// could otherwise make a thousand million of one line; the rest counts as one in the
@@ -33,6 +33,8 @@ pub struct Counter {
     slot: Arc<Slot>,
     /// From the first event of a read to its end.
     shard: Option<Box<Shard>>,
+    /// What each metric asks events for.
+    fields: Vec<Fields>,
     /// The series that were met here, for each metric.
     known: Vec<SeriesMap>,
     scratch: Scratch,
@@ -50,28 +52,30 @@ struct Scratch {
 }
 
 impl Counter {
-    pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>, symbols: &Symbols) -> Self {
         let known = shared.metrics.iter().map(|_| SeriesMap::default()).collect();
-        Counter { shared, slot, shard: None, known, scratch: Scratch::default() }
+        let fields = shared.metrics.iter().map(|metric| Fields::new(&metric.plan, symbols));
+        let fields = fields.collect();
+        Counter { shared, slot, shard: None, fields, known, scratch: Scratch::default() }
     }
 
     /// Counts an event for a metric, by the metric's place in the configuration.
     #[inline]
     pub fn count(&mut self, metric: usize, event: &Event<'_>) {
-        let Counter { shared, slot, shard, known, scratch } = self;
+        let Counter { shared, slot, shard, fields, known, scratch } = self;
         let metrics = shared.metrics.len();
         let shard = shard.get_or_insert_with(|| begin(slot, metrics));
         let (known, counts) = (&mut known[metric], &mut shard.metrics[metric]);
-        let metric = &shared.metrics[metric];
+        let (fields, metric) = (&fields[metric], &shared.metrics[metric]);
         scratch.values.clear();
-        scratch.values.extend(metric.values.iter().map(|field| field.number_of(event)));
+        scratch.values.extend(fields.values.iter().map(|field| field.number_of(event)));
         counts.record(METRIC, &scratch.values);
         shard.values += scratch.values.len();
-        if !metric.levels.is_empty() {
-            let mut grouped =
-                Grouped { metric, event, known, counts, scratch, left: EVENT_GROUPS_MAX };
+        if !fields.levels.is_empty() {
+            let left = EVENT_GROUPS_MAX;
+            let mut grouped = Grouped { metric, fields, event, known, counts, scratch, left };
             grouped.open(0, Found { id: METRIC, opens: true });
-            shard.values += (EVENT_GROUPS_MAX - grouped.left) * metric.values.len();
+            shard.values += (EVENT_GROUPS_MAX - grouped.left) * fields.values.len();
         }
     }
 
@@ -98,6 +102,7 @@ fn begin(slot: &Slot, metrics: usize) -> Box<Shard> {
 /// One event on its way through the groups of one metric.
 struct Grouped<'a> {
     metric: &'a Metric,
+    fields: &'a Fields,
     event: &'a Event<'a>,
     known: &'a mut SeriesMap,
     counts: &'a mut MetricShard,
@@ -110,7 +115,8 @@ impl Grouped<'_> {
     /// Counts the event in the groups that `parent` has on the level `depth`.
     fn open(&mut self, depth: usize, parent: Found) {
         let metric = self.metric;
-        let (Some(level), Some(field)) = (metric.plan.levels.get(depth), metric.levels.get(depth))
+        let (Some(level), Some(field)) =
+            (metric.plan.levels.get(depth), self.fields.levels.get(depth))
         else {
             return;
         };
@@ -137,7 +143,7 @@ impl Grouped<'_> {
                 let found = find(self.known, metric, parent, Key::text(address), name);
                 self.enter(depth, found);
             }
-            (_, Some(FieldValue::List(_))) => self.list(depth, parent, level, field),
+            (_, Some(FieldValue::List(_))) => self.list(depth, parent, level, *field),
             (_, Some(FieldValue::Text(text) | FieldValue::Json(text))) => {
                 self.text(depth, parent, level, text)
             }
@@ -163,7 +169,7 @@ impl Grouped<'_> {
     fn ungrouped(&mut self, parent: Found) {
         let found = find(self.known, self.metric, parent, Key::Ungrouped, || Name::Ungrouped);
         // There is no level below it.
-        self.enter(self.metric.levels.len(), found);
+        self.enter(self.fields.levels.len(), found);
     }
 
     fn text(&mut self, depth: usize, parent: Found, level: &Level, text: &[u8]) {
@@ -190,7 +196,7 @@ impl Grouped<'_> {
     }
 
     /// Counts the event once for each element of its lists, in their order as texts.
-    fn list(&mut self, depth: usize, parent: Found, level: &Level, field: &Field) {
+    fn list(&mut self, depth: usize, parent: Found, level: &Level, field: Field) {
         let (bytes, first) = (self.scratch.list.len(), self.scratch.elements.len());
         let Scratch { list, elements, .. } = &mut *self.scratch;
         field.elements_of(self.event, |element| {

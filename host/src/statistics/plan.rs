@@ -5,6 +5,7 @@ use crate::config::{
     MetricConfig,
     group_by::{GroupBy, Method},
 };
+use crate::event::Wanted;
 
 /// The field that every metric counts, in microseconds; an event has it without
 /// being sent it.
@@ -73,6 +74,12 @@ impl MetricPlan {
             config.group_by.iter().map(Level::of).collect(),
             config.group_by_max_series,
         )
+    }
+
+    /// Adds the fields that the metric asks events for.
+    pub fn wants(&self, wanted: &mut Wanted) {
+        let levels = self.levels.iter().map(|level| &level.field);
+        self.values.iter().chain(levels).for_each(|field| wanted.field(field));
     }
 
     /// The buckets of the last level, when it has any: then the metric is a

@@ -8,6 +8,7 @@ use super::metric::Metric;
 use super::plan::MetricPlan;
 use super::series::{METRIC, Series, SeriesId};
 use super::shard::{Shard, Slot};
+use crate::event::{Symbols, Wanted};
 
 /// The statistics of all metrics: to be shared with whoever counts or reads.
 #[derive(Clone, Debug, Default)]
@@ -109,11 +110,25 @@ impl Statistics {
         Statistics { shared: Arc::new(shared) }
     }
 
-    /// What one more thread counts with.
-    pub fn counter(&self) -> Counter {
+    /// What one more thread counts with, of events that were decoded with the table
+    /// `symbols`: what the table lacks, no event has.
+    pub fn counter(&self, symbols: &Symbols) -> Counter {
         let slot = Arc::new(Slot::default());
         self.shared.slots().push(Arc::clone(&slot));
-        Counter::new(Arc::clone(&self.shared), slot)
+        Counter::new(Arc::clone(&self.shared), slot, symbols)
+    }
+
+    /// The fields that the metrics ask for: for decoding events for these statistics
+    /// alone.
+    pub fn symbols(&self) -> Arc<Symbols> {
+        let mut wanted = Wanted::default();
+        self.wants(&mut wanted);
+        Arc::new(Symbols::new(&wanted))
+    }
+
+    /// Adds the fields that the metrics ask events for.
+    pub fn wants(&self, wanted: &mut Wanted) {
+        self.shared.metrics.iter().for_each(|metric| metric.plan.wants(wanted));
     }
 
     /// Shows `reader` the statistics of everything that was published before, in
@@ -265,7 +280,7 @@ impl<'a> MetricView<'a> {
     /// The distribution of a series's value: `duration` is 0, then the plan's fields.
     pub fn distribution(&self, series: SeriesId, value: usize) -> &'a Distribution {
         static NOTHING: Distribution = Distribution::EMPTY;
-        let place = series as usize * self.metric.values.len() + value;
+        let place = series as usize * self.metric.plan.values.len() + value;
         self.totals.distributions.get(place).unwrap_or(&NOTHING)
     }
 

@@ -18,7 +18,7 @@ use super::value::ValueTable;
 use crate::event::flatten::recycle;
 use fantail_sdk::FieldValue;
 
-use crate::event::{Categories, Event, LogType};
+use crate::event::{Event, LogType};
 use crate::filter::ast::NameTest;
 use crate::filter::literal::{Decimal, Literal};
 use crate::filter::naive;
@@ -34,7 +34,8 @@ const SEARCHED: usize = 2;
 pub(super) struct FactTables {
     names: HashMap<Box<[u8]>, PredicateId, RandomState>,
     name_patterns: PatternTable,
-    categories: HashMap<Box<[u8]>, PredicateId, RandomState>,
+    /// The tests of categories, with the categories' names.
+    pub(super) categories: Vec<(Box<str>, PredicateId)>,
     log_types: [Option<PredicateId>; LogType::ALL.len()],
     /// By the file's name.
     sources: HashMap<Box<[u8]>, Vec<PredicateId>, RandomState>,
@@ -59,7 +60,7 @@ impl FactTables {
                 }
                 Predicate::Name(NameTest::Pattern(_)) => {}
                 Predicate::Category(name) => {
-                    tables.categories.insert(name.as_bytes().into(), id);
+                    tables.categories.push((name.clone(), id));
                 }
                 Predicate::LogType(log_type) => tables.log_types[*log_type as usize] = Some(id),
                 Predicate::Source(wanted) => {
@@ -234,27 +235,21 @@ impl<'s, 'e> Facts<'s, 'e> {
             return known;
         }
         let start = self.matcher.facts.len();
-        let tables = &self.compiled.tables.categories;
-        match self.event.categories {
-            _ if tables.is_empty() => {}
-            Categories::Named(bytes, spans) => {
-                for &span in spans {
-                    if let Some(&test) = tables.get(bytes.at(span)) {
+        if !self.compiled.tables.categories.is_empty() {
+            let mut set = std::mem::take(&mut self.matcher.categories);
+            set.fill(0);
+            self.event.category_bits(&self.matcher.names.symbols, &mut set);
+            for (at, word) in set.iter().enumerate() {
+                let mut left = *word;
+                while left != 0 {
+                    let bit = 64 * at + left.trailing_zeros() as usize;
+                    if let Some(test) = self.matcher.names.tests[bit] {
                         self.add(test);
                     }
+                    left &= left - 1;
                 }
             }
-            Categories::Registered(registry) => {
-                for layer in self.event.layers() {
-                    let own = layer.categories().iter();
-                    for id in own.flat_map(|id| registry.with_ancestors(*id)) {
-                        let find = |name: &[u8]| tables.get(name).copied();
-                        if let Some(test) = self.matcher.categories.test(registry, id, find) {
-                            self.add(test);
-                        }
-                    }
-                }
-            }
+            self.matcher.categories = set;
         }
         let run = self.run_from(start);
         *self.of_categories.insert(run)
@@ -326,9 +321,8 @@ impl<'s, 'e> Facts<'s, 'e> {
 
     /// What is true of one of a list's elements, along all layers.
     fn judge_list(&mut self, table: &ValueTable, key: KeyId) {
-        let compiled = self.compiled;
         let mut element = std::mem::take(&mut self.matcher.element);
-        for part in self.event.list_parts(compiled.predicates.keys.name(key)) {
+        for part in self.event.list_parts_of(self.matcher.names.of_key(key)) {
             match part {
                 FieldValue::List(list) => {
                     for bytes in naive::elements(list) {
@@ -381,7 +375,7 @@ impl<'s, 'e> Facts<'s, 'e> {
         } else if self.has_read {
             None
         } else {
-            self.event.value(keys.name(key))
+            self.event.value_of(self.matcher.names.of_key(key))
         };
         self.keep(key, value);
         value
@@ -401,16 +395,18 @@ impl<'s, 'e> Facts<'s, 'e> {
         }
         let event = self.matcher.event;
         let keys = &self.compiled.predicates.keys;
-        for field in self.event.layers().flat_map(|layer| layer.fields()) {
-            let Some(key) = keys.find(field.key) else { continue };
-            if self.matcher.keys[key.index()].present == event {
-                continue;
+        for layer in self.event.layers() {
+            for slot in layer.slots() {
+                let Some(key) = self.matcher.names.key_of(slot.symbol) else { continue };
+                if self.matcher.keys[key.index()].present == event {
+                    continue;
+                }
+                if self.matcher.keys[key.index()].looked_up != event {
+                    self.keep(key, Some(layer.bytes().value(slot.value)));
+                }
+                self.matcher.keys[key.index()].present = event;
+                self.matcher.present.push(key);
             }
-            if self.matcher.keys[key.index()].looked_up != event {
-                self.keep(key, Some(field.value));
-            }
-            self.matcher.keys[key.index()].present = event;
-            self.matcher.present.push(key);
         }
         self.matcher.present.extend(keys.duration());
     }

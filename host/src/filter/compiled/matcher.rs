@@ -1,11 +1,13 @@
 //! What one worker needs to ask a [`FilterSet`](crate::filter::FilterSet): the
 //! answers for the event at hand, in memory that is used again for the next one.
 
-use super::Compiled;
-use super::predicate::{KeyId, PredicateId};
+use std::sync::Arc;
+
 use fantail_sdk::FieldValue;
 
-use crate::event::{CategoryId, CategoryRegistry};
+use super::Compiled;
+use super::predicate::{KeyId, PredicateId};
+use crate::event::{Symbol, Symbols};
 use crate::filter::FilterSet;
 
 /// A worker's memory for one [`FilterSet`](crate::filter::FilterSet).
@@ -34,7 +36,9 @@ pub struct Matcher {
     pub(super) fold: Vec<u8>,
     /// An element of a list without its escapes.
     pub(super) element: Vec<u8>,
-    pub(super) categories: CategoryCache,
+    /// The set of the event's categories.
+    pub(super) categories: Vec<u64>,
+    pub(super) names: Names,
 }
 
 /// The number of an event, from 1; 0 is none.
@@ -67,26 +71,29 @@ pub(super) struct Run {
     pub(super) end: u32,
 }
 
-/// The tests of a connection's categories, by its registry's own ids. Most events
-/// come from the same connection as the one before.
+/// The names that the filters ask for, in the table by which the events are decoded.
 #[derive(Debug, Default)]
-pub(super) struct CategoryCache {
-    registry: Option<u64>,
-    /// What is known; the outer `None` is nothing yet.
-    tests: Vec<Option<Option<PredicateId>>>,
+pub(super) struct Names {
+    pub(super) symbols: Arc<Symbols>,
+    /// The symbol of each field that some test asks for.
+    keys: Vec<Symbol>,
+    /// The field of each symbol, if some test asks for it.
+    by_symbol: Vec<Option<KeyId>>,
+    /// The test of each of the table's categories, if there is one.
+    pub(super) tests: Vec<Option<PredicateId>>,
 }
 
 impl Matcher {
-    /// For asking `set`, and no other one.
-    pub fn new(set: &FilterSet) -> Self {
-        Matcher::of(set.compiled())
-    }
-
-    pub(super) fn of(compiled: &Compiled) -> Self {
+    /// For asking `set`, and no other one, about events that were decoded with the
+    /// table `symbols`: what the table lacks, no event has.
+    pub fn new(set: &FilterSet, symbols: &Arc<Symbols>) -> Self {
+        let compiled = set.compiled();
         Matcher {
             answers: vec![Answer::default(); compiled.predicates.len()],
             looked: vec![EventNumber::default(); compiled.starts.len().saturating_sub(1)],
-            keys: vec![KeyState::default(); compiled.predicates.keys.len()],
+            keys: vec![KeyState::default(); compiled.predicates.keys.names().len()],
+            categories: vec![0; symbols.category_words()],
+            names: Names::new(compiled, symbols),
             ..Matcher::default()
         }
     }
@@ -137,22 +144,38 @@ impl Run {
     }
 }
 
-impl CategoryCache {
-    /// The test of the category, which `find` looks up by its name the first time.
-    pub(super) fn test(
-        &mut self,
-        registry: &CategoryRegistry,
-        id: CategoryId,
-        find: impl FnOnce(&[u8]) -> Option<PredicateId>,
-    ) -> Option<PredicateId> {
-        if self.registry != Some(registry.serial()) {
-            self.registry = Some(registry.serial());
-            self.tests.clear();
+impl Names {
+    fn new(compiled: &Compiled, symbols: &Arc<Symbols>) -> Self {
+        let keys = &compiled.predicates.keys;
+        let mut names = Names {
+            symbols: Arc::clone(symbols),
+            keys: keys.names().iter().map(|name| symbols.find(name.as_bytes())).collect(),
+            by_symbol: vec![None; symbols.len()],
+            tests: vec![None; symbols.categories()],
+        };
+        for (index, symbol) in names.keys.iter().enumerate() {
+            let key = KeyId::new(index);
+            // The duration is never read from a field.
+            if symbol.is_some() && keys.duration() != Some(key) {
+                names.by_symbol[symbol.index()] = Some(key);
+            }
         }
-        if self.tests.len() <= id.index() {
-            self.tests.resize(id.index() + 1, None);
+        for (name, test) in &compiled.tables.categories {
+            if let Some(category) = symbols.find_category(name.as_bytes()) {
+                names.tests[category.index()] = Some(*test);
+            }
         }
-        *self.tests[id.index()].get_or_insert_with(|| find(registry.name(id)))
+        names
+    }
+
+    /// The field's symbol.
+    pub(super) fn of_key(&self, key: KeyId) -> Symbol {
+        self.keys[key.index()]
+    }
+
+    /// The field with that symbol, if some test asks for it.
+    pub(super) fn key_of(&self, symbol: Symbol) -> Option<KeyId> {
+        self.by_symbol.get(symbol.index()).copied().flatten()
     }
 }
 
@@ -166,9 +189,11 @@ mod tests {
     fn events_are_told_apart_when_their_numbers_begin_anew() {
         let texts = ["a=x AND b=y", "a=y OR b=y", "a=x AND NOT b=y", "a=* AND NOT a=y"];
         let set = FilterSet::with_few(texts.map(|text| Filter::parse(text).unwrap()), 0);
-        let one = EventChain::new(EventBuilder::new().text("a", "x").text("b", "y"), &[]);
-        let other = EventChain::new(EventBuilder::new().text("a", "y"), &[]);
-        let mut matcher = Matcher::new(&set);
+        let symbols = set.symbols();
+        let chain = |event| EventChain::new(event, &[]).resolve(&symbols);
+        let one = chain(EventBuilder::new().text("a", "x").text("b", "y"));
+        let other = chain(EventBuilder::new().text("a", "y"));
+        let mut matcher = Matcher::new(&set, &symbols);
         let check = |matcher: &mut Matcher| {
             for (chain, expected) in [(&one, &[0, 1, 3][..]), (&other, &[1][..])] {
                 let mut matched = Vec::new();

@@ -71,14 +71,14 @@ pub(super) struct Predicates {
 #[derive(Debug, Default)]
 pub(super) struct Interner {
     ids: HashMap<Test, PredicateId, RandomState>,
+    keys: HashMap<Box<str>, KeyId, RandomState>,
     predicates: Predicates,
 }
 
 /// The fields that some test asks for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Keys {
-    names: Vec<Box<[u8]>>,
-    ids: HashMap<Box<[u8]>, KeyId, RandomState>,
+    names: Vec<Box<str>>,
     duration: Option<KeyId>,
 }
 
@@ -94,9 +94,23 @@ impl Interner {
                 Test::Category(name) => Predicate::Category(name),
                 Test::LogType(wanted) => Predicate::LogType(wanted),
                 Test::Source(wanted) => Predicate::Source(wanted),
-                Test::Field(test) => Predicate::Field(self.predicates.keys.intern(&test), test),
+                Test::Field(test) => Predicate::Field(self.key(&test), test),
             };
             self.predicates.all.push(predicate);
+        }
+        id
+    }
+
+    /// The number of the field that the test asks for.
+    fn key(&mut self, test: &FieldTest) -> KeyId {
+        let keys = &mut self.predicates.keys;
+        let next = KeyId::new(keys.names.len());
+        let id = *self.keys.entry((*test.key).into()).or_insert(next);
+        if id == next {
+            keys.names.push((*test.key).into());
+            if test.is_duration() {
+                keys.duration = Some(id);
+            }
         }
         id
     }
@@ -141,39 +155,14 @@ impl Predicates {
 }
 
 impl Keys {
-    fn intern(&mut self, test: &FieldTest) -> KeyId {
-        let key = test.key.as_bytes();
-        if let Some(&known) = self.ids.get(key) {
-            return known;
-        }
-        let id = KeyId::new(self.names.len());
-        self.names.push(key.into());
-        self.ids.insert(key.into(), id);
-        if test.is_duration() {
-            self.duration = Some(id);
-        }
-        id
-    }
-
-    /// The field's number, if a test asks for it. Not for `duration`, which is
-    /// never read from a field.
-    pub(super) fn find(&self, key: &[u8]) -> Option<KeyId> {
-        self.ids.get(key).copied().filter(|id| Some(*id) != self.duration)
-    }
-
-    /// The field's name.
-    pub(super) fn name(&self, id: KeyId) -> &[u8] {
-        &self.names[id.index()]
+    /// Their names, by number.
+    pub(super) fn names(&self) -> &[Box<str>] {
+        &self.names
     }
 
     /// The number of `duration`, if a test asks for it.
     pub(super) fn duration(&self) -> Option<KeyId> {
         self.duration
-    }
-
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.names.len()
     }
 }
 

@@ -78,7 +78,7 @@ fn check(case: &Json, categories: &Json) -> Result<(), String> {
     let seen = SeenMismatches::new(&set);
     for (index, given) in case["events"].as_array().unwrap().iter().enumerate() {
         let chain = chain(&given["event"], categories);
-        let (matched, warnings) = ask(&set, &chain.event(), &seen);
+        let (matched, warnings) = ask(&set, &chain.resolve(&set.symbols()).event(), &seen);
         same(&format!("match of event {index}"), matched, given["match"] == true)?;
         let expected: Vec<_> = given.get("warning").and_then(Json::as_str).into_iter().collect();
         same(&format!("warnings of event {index}"), warnings, expected)?;
@@ -108,7 +108,7 @@ fn ask(set: &FilterSet, event: &Event<'_>, seen: &SeenMismatches) -> (bool, Vec<
     for few in [0, 100] {
         let set = FilterSet::with_few(set.filters().to_vec(), few);
         let mut found = vec![99];
-        set.matches_into(event, &mut Matcher::new(&set), &mut found);
+        set.matches_into(event, &mut Matcher::new(&set, &set.symbols()), &mut found);
         assert_eq!(found, matched, "{:?}, few = {few}", set.canonical());
     }
     (!matched.is_empty(), warnings)

@@ -128,10 +128,12 @@ fn a_set_names_the_filters_that_match() {
     let parse = |text: &str| Filter::parse(text).unwrap();
     let texts = ["event=a", "", "b=1 OR event=a", "NOT event=a"];
     let set = FilterSet::new(texts.map(parse));
-    let mut matcher = Matcher::new(&set);
+    let symbols = set.symbols();
+    let mut matcher = Matcher::new(&set, &symbols);
     let mut check = |event: EventBuilder, expected: &[u32]| {
         let mut matched = vec![7, 8, 9];
-        set.matches_into(&EventChain::new(event, &[]).event(), &mut matcher, &mut matched);
+        let chain = EventChain::new(event, &[]).resolve(&symbols);
+        set.matches_into(&chain.event(), &mut matcher, &mut matched);
         assert_eq!(matched, expected);
     };
     check(EventBuilder::new().name("a"), &[0, 2]);
@@ -142,7 +144,7 @@ fn a_set_names_the_filters_that_match() {
     assert!(!set.drops_unnamed());
 
     let named = FilterSet::new(["event=a", "", "NOT event=b"].map(parse));
-    let (mut matcher, mut matched) = (Matcher::new(&named), Vec::new());
+    let (mut matcher, mut matched) = (Matcher::new(&named, &named.symbols()), Vec::new());
     let event = EventChain::new(EventBuilder::new(), &[]);
     named.matches_into(&event.event(), &mut matcher, &mut matched);
     assert!(matched.is_empty() && named.drops_unnamed());

@@ -2,7 +2,7 @@
 
 use super::{count, of, plan, shown};
 use crate::event::builder::{EventBuilder, EventChain};
-use crate::event::{Bytes, Event, Layer, Slot, SlotValue, Span, Symbol};
+use crate::event::{Bytes, Event, Layer, Slot, SlotValue, Span};
 use crate::statistics::series::OVERFLOW;
 
 fn user(number: u32) -> EventBuilder {
@@ -53,19 +53,20 @@ fn any_number_of_users_makes_ten_thousand_series() {
     const USERS: u32 = 200_000;
     const SERIES_MAX: u32 = 10_000;
     let statistics = of(plan(&["n"], "user", SERIES_MAX as usize));
+    let symbols = statistics.symbols();
     let chain = EventChain::new(EventBuilder::new(), &[]);
-    let mut counter = statistics.counter();
+    let mut counter = statistics.counter(&symbols);
     for number in 0..USERS {
         let line = format!("user\tn\tu{number}");
         let slots = [
             Slot {
                 key: Span::line(0, 4),
-                symbol: Symbol::NONE,
+                symbol: symbols.find(b"user"),
                 value: SlotValue::Text(Span::line(7, line.len())),
             },
             Slot {
                 key: Span::line(5, 6),
-                symbol: Symbol::NONE,
+                symbol: symbols.find(b"n"),
                 value: SlotValue::Integer(i64::from(number)),
             },
         ];

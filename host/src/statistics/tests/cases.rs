@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
+use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
 use crate::config::{self, Checks, Config, Diagnostics, Schemas, check_filter, group_by};
 use crate::event::builder::{EventBuilder, EventChain};
+use crate::event::{Symbols, Wanted};
 use crate::filter::{Filter, FilterSet, Matcher};
 use crate::statistics::dump::{self, Statistic, Table};
 use crate::statistics::group::Grouping;
@@ -223,26 +225,30 @@ fn statistics(case: &Json, config: &Config) -> (Statistics, FilterSet) {
 }
 
 fn count(case: &Json, statistics: &Statistics, filters: &FilterSet) {
-    let mut counter = statistics.counter();
+    let mut wanted = Wanted::default();
+    filters.wants(&mut wanted);
+    statistics.wants(&mut wanted);
+    let symbols = Arc::new(Symbols::new(&wanted));
+    let mut counter = statistics.counter(&symbols);
     for event in list(&case["events"]) {
         if event["reset"] == true {
             counter.publish();
             statistics.read_and_reset(|_| ());
         } else if let Some(times) = event["repeat"].as_u64() {
-            (0..times).for_each(|_| count_event(&event["event"], filters, &mut counter));
+            (0..times).for_each(|_| count_event(&event["event"], filters, &symbols, &mut counter));
         } else {
-            count_event(event, filters, &mut counter);
+            count_event(event, filters, &symbols, &mut counter);
         }
     }
     counter.publish();
 }
 
-fn count_event(event: &Json, filters: &FilterSet, counter: &mut Counter) {
+fn count_event(event: &Json, filters: &FilterSet, symbols: &Arc<Symbols>, counter: &mut Counter) {
     let parents: Vec<_> =
         std::iter::successors(event.get("parent"), |parent| parent.get("parent")).collect();
     let chain = EventChain::new(build(event), &[]);
-    let chain = chain.parents(parents.into_iter().rev().map(build));
-    let (mut matcher, mut matched) = (Matcher::new(filters), Vec::new());
+    let chain = chain.parents(parents.into_iter().rev().map(build)).resolve(symbols);
+    let (mut matcher, mut matched) = (Matcher::new(filters, symbols), Vec::new());
     filters.matches_into(&chain.event(), &mut matcher, &mut matched);
     for metric in matched {
         counter.count(metric as usize, &chain.event());

@@ -24,9 +24,10 @@ fn of(plan: MetricPlan) -> Statistics {
 
 /// Counts the events for the first metric.
 fn count(statistics: &Statistics, events: impl IntoIterator<Item = EventBuilder>) {
-    let mut counter = statistics.counter();
+    let symbols = statistics.symbols();
+    let mut counter = statistics.counter(&symbols);
     for event in events {
-        counter.count(0, &EventChain::new(event, &[]).event());
+        counter.count(0, &EventChain::new(event, &[]).resolve(&symbols).event());
     }
 }
 

@@ -221,11 +221,12 @@ proptest! {
     ) {
         let plan = plan(&["n", "b"], group_by, 100_000);
         let statistics = of(plan.clone());
-        let mut counters = [(); 3].map(|()| statistics.counter());
+        let symbols = statistics.symbols();
+        let mut counters = [(); 3].map(|()| statistics.counter(&symbols));
         let mut model = Model::default();
         for (event, counter, then) in &events {
             model.count(&plan, event);
-            counters[*counter].count(0, &event.chain().event());
+            counters[*counter].count(0, &event.chain().resolve(&symbols).event());
             match then {
                 0 => counters[*counter].publish(),
                 1 => {

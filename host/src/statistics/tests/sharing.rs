@@ -17,8 +17,9 @@ fn chain(user: u64) -> EventChain {
 
 /// Counts `EVENTS` events of a hundred users, in reads of a hundred.
 fn count_in_reads(statistics: &Statistics) {
-    let chains: Vec<_> = (0..100).map(chain).collect();
-    let mut counter = statistics.counter();
+    let symbols = statistics.symbols();
+    let chains: Vec<_> = (0..100).map(|user| chain(user).resolve(&symbols)).collect();
+    let mut counter = statistics.counter(&symbols);
     for _ in 0..EVENTS / 100 {
         chains.iter().for_each(|chain| counter.count(0, &chain.event()));
         counter.publish();
@@ -91,8 +92,9 @@ fn resets_lose_nothing_and_count_nothing_twice() {
 #[test]
 fn a_large_shard_is_merged_by_its_counter() {
     let statistics = of(plan(&[], "", 1));
-    let chain = chain(1);
-    let mut counter = statistics.counter();
+    let symbols = statistics.symbols();
+    let chain = chain(1).resolve(&symbols);
+    let mut counter = statistics.counter(&symbols);
     for _ in 0..1 << 19 {
         counter.count(0, &chain.event());
     }
@@ -113,8 +115,9 @@ fn a_metric_goes_on_in_the_statistics_that_follow() {
     let metric = || plan(&[], "user", 50);
     let first = of(metric());
     let count_in = |statistics: &Statistics, place: usize, user: u64| {
-        let mut counter = statistics.counter();
-        counter.count(place, &chain(user).event());
+        let symbols = statistics.symbols();
+        let mut counter = statistics.counter(&symbols);
+        counter.count(place, &chain(user).resolve(&symbols).event());
         counter
     };
     // Published before, after, and never read between: all of it is there once.
