@@ -2,7 +2,10 @@
 
 use std::cell::RefCell;
 
-use crate::abi::{outcome, RString, RawBatch, RawGivenUp};
+use crate::{
+    abi::{outcome, RString, RawBatch, RawGivenUp},
+    List,
+};
 
 /// Some payloads of one exporter, in order.
 ///
@@ -12,6 +15,9 @@ use crate::abi::{outcome, RString, RawBatch, RawGivenUp};
 pub struct Batch<'a> {
     bytes: &'a [u8],
     ends: &'a [u32],
+    labels: &'a [u8],
+    label_ends: &'a [u32],
+    label_parts: usize,
     id: u64,
     marks: RefCell<Marks<'a>>,
 }
@@ -26,6 +32,9 @@ impl<'a> Batch<'a> {
         Batch {
             bytes: raw.bytes.as_slice(),
             ends: raw.ends.as_slice(),
+            labels: raw.labels.as_slice(),
+            label_ends: raw.label_ends.as_slice(),
+            label_parts: usize::try_from(raw.label_parts).unwrap_or(0),
             id: raw.id,
             marks: RefCell::new(Marks {
                 outcomes: raw.outcomes.as_mut_slice(),
@@ -56,8 +65,22 @@ impl<'a> Batch<'a> {
     ///
     /// When `index` is not below [`len`](Self::len).
     pub fn payload(&self, index: usize) -> &'a [u8] {
-        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
-        &self.bytes[start..self.ends[index] as usize]
+        &self.bytes[place(self.ends, index)]
+    }
+
+    /// The label of the payload at `index`: the values of the parts that
+    /// [`Driver::wants`](crate::Driver::wants) named, in that order. An empty list when
+    /// it named none.
+    ///
+    /// # Panics
+    ///
+    /// When `index` is not below [`len`](Self::len).
+    pub fn label(&self, index: usize) -> List<'a> {
+        if self.label_ends.is_empty() {
+            assert!(index < self.len(), "there is no payload {index}");
+            return List::from_escaped(b"", 0);
+        }
+        List::from_escaped(&self.labels[place(self.label_ends, index)], self.label_parts)
     }
 
     /// All payloads in order.
@@ -103,4 +126,10 @@ impl<'a> Batch<'a> {
     pub(crate) fn take_given_up(&self) -> Vec<RawGivenUp> {
         std::mem::take(&mut self.marks.borrow_mut().given_up)
     }
+}
+
+/// Where the thing at `index` is among those that have these ends.
+fn place(ends: &[u32], index: usize) -> std::ops::Range<usize> {
+    let start = if index == 0 { 0 } else { ends[index - 1] as usize };
+    start..ends[index] as usize
 }

@@ -1,6 +1,6 @@
 //! The trait of drivers: where payloads go.
 
-use crate::{Batch, DriverContext, PluginError, SendError, Settings};
+use crate::{Batch, DriverContext, LabelPart, PluginError, SendError, Settings};
 
 /// Delivers payloads.
 ///
@@ -26,6 +26,15 @@ pub trait Driver: Sized + Send {
     ///
     /// When the settings make no sense together; the host then refuses them.
     fn open(settings: Self::Settings, context: &DriverContext) -> Result<Self, PluginError>;
+
+    /// The parts of an event that the driver must know besides the payload, to tell
+    /// where it belongs: they come with it as [`Batch::label`]. Nothing by default,
+    /// which costs nothing.
+    ///
+    /// Asked once, of the first instance, so it must follow from the settings alone.
+    fn wants(&self) -> Vec<LabelPart> {
+        Vec::new()
+    }
 
     /// Delivers a batch. `Ok` says that every payload has been delivered, but for
     /// those that [`Batch::give_up`] named.

@@ -17,6 +17,7 @@ mod event;
 mod export;
 mod field;
 mod format;
+mod label;
 mod list;
 pub mod log;
 #[cfg(feature = "runner")]
@@ -34,6 +35,7 @@ pub use error::{FormatError, PluginError, SendError};
 pub use event::{Event, Parts};
 pub use field::{Field, FieldValue};
 pub use format::Format;
+pub use label::LabelPart;
 pub use list::List;
 pub use settings::{Bytes, Millis, NoSettings, Settings};
 pub use time::Timestamp;

@@ -50,6 +50,11 @@ impl<'a> List<'a> {
         escaped.split(|&byte| byte == b'\t').take(count).map(unescape)
     }
 
+    /// The element at `index`, unescaped; `None` behind the last. Looks at all before it.
+    pub fn get(&self, index: usize) -> Option<Cow<'a, [u8]>> {
+        self.iter().nth(index)
+    }
+
     /// The elements, escaped and joined by TAB: what [`from_escaped`](Self::from_escaped)
     /// takes.
     pub fn escape<E: AsRef<[u8]>>(elements: &[E]) -> Vec<u8> {

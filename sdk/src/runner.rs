@@ -13,9 +13,9 @@ use serde_json::Value;
 use crate::{
     abi::{
         driver_table, format_table, outcome, part, send_status, value_kind, DriverInstance,
-        FormatFailure, FormatInstance, RSlice, RawEvent, RawField,
+        FormatFailure, FormatInstance, Payloads, RSlice, RawEvent, RawField,
     },
-    Driver, DriverContext, Format, FormatContext, List,
+    Driver, DriverContext, Format, FormatContext, LabelPart, List,
 };
 
 /// Runs a format.
@@ -62,6 +62,7 @@ impl FormatRunner {
 /// Runs a driver.
 pub struct DriverRunner {
     instance: DriverInstance,
+    wants: Vec<LabelPart>,
     batches: u64,
 }
 
@@ -110,25 +111,64 @@ impl DriverRunner {
     ///
     /// What the driver has against the settings.
     pub fn open_with<D: Driver>(settings: &Value, context: &DriverContext) -> Result<Self, String> {
-        DriverInstance::open(driver_table::<D>(), settings, context)
-            .map(|instance| DriverRunner { instance, batches: 0 })
+        DriverInstance::open(driver_table::<D>(), settings, context).map(|instance| DriverRunner {
+            wants: instance.wants(),
+            instance,
+            batches: 0,
+        })
     }
 
-    /// Sends a batch.
+    /// The parts of an event that the driver wants to know.
+    pub fn wants(&self) -> &[LabelPart] {
+        &self.wants
+    }
+
+    /// Sends a batch; the payloads' labels have empty values.
     ///
     /// # Panics
     ///
     /// When the payloads together pass 4 GiB.
     pub fn send<P: AsRef<[u8]>>(&mut self, payloads: &[P]) -> Sent {
-        let mut bytes = Vec::new();
-        let mut ends = Vec::new();
-        for payload in payloads {
+        let values = vec![""; self.wants.len()];
+        let labelled: Vec<_> = payloads.iter().map(|payload| (payload, &values)).collect();
+        self.send_labelled(&labelled)
+    }
+
+    /// Sends a batch of payloads, each with the values of what the driver
+    /// [`wants`](Self::wants).
+    ///
+    /// # Panics
+    ///
+    /// When a label has too few or too many values, and when the payloads or the labels together
+    /// pass 4 GiB.
+    pub fn send_labelled<P, L, V>(&mut self, payloads: &[(P, L)]) -> Sent
+    where
+        P: AsRef<[u8]>,
+        L: AsRef<[V]>,
+        V: AsRef<[u8]>,
+    {
+        let end = |bytes: &[u8]| u32::try_from(bytes.len()).expect("a test's payloads are small");
+        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+        let (mut labels, mut label_ends) = (Vec::new(), Vec::new());
+        for (payload, label) in payloads {
             bytes.extend_from_slice(payload.as_ref());
-            ends.push(u32::try_from(bytes.len()).expect("a test's payloads are small"));
+            ends.push(end(&bytes));
+            assert_eq!(label.as_ref().len(), self.wants.len(), "a value for each part");
+            if !self.wants.is_empty() {
+                labels.extend(List::escape(label.as_ref()));
+                label_ends.push(end(&labels));
+            }
         }
         let mut outcomes = vec![outcome::PENDING; ends.len()];
         self.batches += 1;
-        let raw = self.instance.send(&bytes, &ends, &mut outcomes, self.batches);
+        let payloads = Payloads {
+            bytes: &bytes,
+            ends: &ends,
+            labels: &labels,
+            label_ends: &label_ends,
+            label_parts: self.wants.len(),
+        };
+        let raw = self.instance.send(&payloads, &mut outcomes, self.batches);
         let reasons = raw.given_up.iter();
         Sent {
             delivered: (0..ends.len()).filter(|&at| outcomes[at] == outcome::DELIVERED).collect(),

@@ -9,7 +9,7 @@ use fantail_sdk::{
     abi::FormatFailure,
     runner::{schema, DriverRunner, FormatRunner, Sent, SentError, TestEvent},
     Batch, Buffer, Driver, DriverContext, Event, FieldValue, Format, FormatContext, FormatError,
-    Millis, NoSettings, PluginError, SendError,
+    LabelPart, Millis, NoSettings, PluginError, SendError,
 };
 use serde_json::json;
 
@@ -136,4 +136,45 @@ fn a_format_sees_every_kind_and_fails_cleanly() {
     assert_eq!(failure, FormatFailure::Refused("not this one".into()));
     let failure = format.format(&TestEvent::new().name("panic")).unwrap_err();
     assert_eq!(failure, FormatFailure::Panicked("panicked: not this one either".into()));
+}
+
+/// Takes only what its label says is meant for it.
+struct Choosy;
+
+impl Driver for Choosy {
+    type Settings = NoSettings;
+
+    fn open(_: NoSettings, _: &DriverContext) -> Result<Self, PluginError> {
+        Ok(Choosy)
+    }
+
+    fn wants(&self) -> Vec<LabelPart> {
+        vec![LabelPart::Event, LabelPart::Field("to".into())]
+    }
+
+    fn send(&mut self, batch: &Batch<'_>) -> Result<(), SendError> {
+        for index in 0..batch.len() {
+            let label = batch.label(index);
+            assert_eq!((label.len(), label.iter().count(), label.get(2)), (2, 2, None));
+            match label.get(1).as_deref() {
+                Some(b"me\t") => batch.delivered(index),
+                other => batch.give_up(index, format!("for {:?}", other.unwrap().escape_ascii())),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_driver_learns_what_it_wants() {
+    let mut driver = DriverRunner::open::<Choosy>(&json!({})).unwrap();
+    assert_eq!(driver.wants(), [LabelPart::Event, LabelPart::Field("to".into())]);
+    let payloads = [("one", ["e", "me\t"]), ("", ["", "me\t"]), ("three", ["e\0", "you"])];
+    let sent = driver.send_labelled(&payloads);
+    assert_eq!((sent.delivered.as_slice(), sent.given_up.len()), (&[0, 1][..], 1));
+    assert_eq!(sent.given_up[0].0, 2);
+    assert_eq!(driver.send(&["four"]).given_up.len(), 1, "without values they are empty");
+
+    let driver = DriverRunner::open::<Scripted>(&json!({ "outcome": "ok" })).unwrap();
+    assert_eq!(driver.wants(), []);
 }

@@ -262,9 +262,8 @@ impl State {
             let Some(driver) = self.instance() else { continue };
             outcomes.clear();
             outcomes.resize(count, outcome::PENDING);
-            let (bytes, ends) = batch.first(count);
             let begun = Instant::now();
-            let answer = driver.send(bytes, ends, &mut outcomes, id);
+            let answer = driver.send(&batch.first(count), &mut outcomes, id);
             let ended = Instant::now();
             self.exporter.meter.sent(ended.duration_since(begun));
             self.unflushed = true;

@@ -11,8 +11,10 @@ use fantail_sdk::{
 };
 use serde_json::Value;
 
+use super::{Here, Label};
 use crate::{
     driver::{Backoff, Pauses},
+    event::Event,
     queue::{Batch, Producer, Pushed},
     telemetry::{ledger::ExporterLedger, log::RateLimit, meter::ExporterMeter},
 };
@@ -51,7 +53,7 @@ impl FormatSource {
 /// When an open batch is closed, besides when a worker has nothing left to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchLimits {
-    /// As soon as it has this many bytes.
+    /// As soon as it has this many bytes, those of labels included.
     pub bytes: usize,
     /// As soon as it has this many payloads.
     pub events: usize,
@@ -64,6 +66,8 @@ pub struct StagePlan {
     pub exporter: String,
     /// How to make its format.
     pub source: FormatSource,
+    /// What the driver wants to know of each event besides its payload.
+    pub label: Label,
     /// When a batch is full.
     pub limits: BatchLimits,
     /// Where batches go.
@@ -111,21 +115,33 @@ impl Stage {
         })
     }
 
-    /// Appends the payload of an event that was read at `read_at` to the open batch, or
-    /// counts it as dropped.
+    /// Appends the payload of `event`, which was read at `read_at`, to the open batch, or
+    /// counts it as dropped. `raw` is what is exported of it; from the event and from what
+    /// holds `here` its label is made, if the driver wants one.
     #[inline]
-    pub fn format(&mut self, event: &RawEvent<'_>, read_at: Instant) {
+    pub fn format(
+        &mut self,
+        raw: &RawEvent<'_>,
+        event: &Event<'_>,
+        here: Here<'_>,
+        read_at: Instant,
+    ) {
         if self.batch.is_empty() {
-            return self.format_first(event, read_at);
+            self.format_first(raw, read_at);
+        } else {
+            self.format_next(raw);
         }
-        self.format_next(event);
+        if self.batch.lacks_label() && !self.plan.label.is_empty() {
+            let label = &mut self.plan.label;
+            self.batch.append_label(label.len(), |labels| label.write(event, here, labels));
+        }
     }
 
     /// The first of a batch, which is measured.
     #[cold]
-    fn format_first(&mut self, event: &RawEvent<'_>, read_at: Instant) {
+    fn format_first(&mut self, raw: &RawEvent<'_>, read_at: Instant) {
         let begun = Instant::now();
-        self.format_next(event);
+        self.format_next(raw);
         self.plan.meter.formatted(begun.elapsed());
         self.batch.begin(read_at);
     }
@@ -182,7 +198,7 @@ impl Stage {
     /// Whether the open batch has reached a limit.
     #[inline]
     pub fn is_full(&self) -> bool {
-        self.batch.bytes().len() >= self.plan.limits.bytes
+        self.batch.content_len() >= self.plan.limits.bytes
             || self.batch.len() >= self.plan.limits.events
     }
 

@@ -22,7 +22,7 @@ use crate::{
     driver::{DriverSource, Exporter, Pauses},
     event::{OpenLimits, Parts, Wanted, flatten::Export},
     filter::{Filter, FilterSet},
-    format::{BatchLimits, FormatSource, StagePlan},
+    format::{BatchLimits, FormatSource, Label, StagePlan},
     input::{Input, InputKind, Source},
     plugin::Registry,
     queue::{Producer, Queue, QueueFull},
@@ -156,7 +156,7 @@ impl Pipeline {
                 }
             }
         }
-        let routes = build_routes(config, current).map_err(|error| vec![error]);
+        let routes = build_routes(config, &exporters, current).map_err(|error| vec![error]);
         match routes {
             Ok(_) if !errors.is_empty() => Err(errors),
             Ok(routes) => Ok(Pipeline {
@@ -266,7 +266,9 @@ fn build_exporter(
         settings: Value::Object(config.driver_settings.clone()),
         context: DriverContext::new(name, instance.content_type(), hostname, user_agent()),
     };
-    driver.open().map_err(|reason| refused("driver", &config.driver, reason))?;
+    let instance = driver.open().map_err(|reason| refused("driver", &config.driver, reason))?;
+    let label = Label::new(instance.wants());
+    drop(instance);
     let (ledger, meter) = match running {
         Some(running) => (Arc::clone(&running.stage.ledger), Arc::clone(&running.stage.meter)),
         None => (Arc::default(), Arc::default()),
@@ -291,6 +293,7 @@ fn build_exporter(
     let stage = StagePlan {
         exporter: name.clone(),
         source,
+        label,
         limits,
         queue: Producer::new(Arc::clone(&queue)),
         ledger: Arc::clone(&ledger),
@@ -450,7 +453,11 @@ fn files(patterns: &[Placed<String>]) -> Result<Vec<PathBuf>, Wrong> {
     Ok(paths)
 }
 
-fn build_routes(config: &Config, current: &Current) -> Result<Routes, BuildError> {
+fn build_routes(
+    config: &Config,
+    exporters: &[BuiltExporter],
+    current: &Current,
+) -> Result<Routes, BuildError> {
     let mut filters = Vec::new();
     let mut routes = Vec::new();
     let mut wanted = Wanted::default();
@@ -464,6 +471,10 @@ fn build_routes(config: &Config, current: &Current) -> Result<Routes, BuildError
         let exporter = metric.exporter.as_ref().and_then(|wanted| {
             config.exporters.iter().position(|exporter| exporter.name.value == wanted.value)
         });
+        // When an exporter could not be built, these routes are not used.
+        if let Some(exporter) = exporter.and_then(|exporter| exporters.get(exporter)) {
+            exporter.stage.label.wants(&mut wanted);
+        }
         routes.push(Route { metric: name.clone(), exporter, export: export(metric) });
     }
     let filters = FilterSet::new(filters);

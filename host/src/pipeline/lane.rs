@@ -11,7 +11,7 @@ use fantail_sdk::Timestamp;
 
 use crate::{
     event::{Event, Symbols, flatten::Flattener},
-    format::{Stage, StagePlan},
+    format::{Here, Stage, StagePlan},
     route::{Router, Routes},
     statistics::{Counter, Statistics},
 };
@@ -184,7 +184,7 @@ impl Lane {
             let Some(exporter) = route.exporter else { return };
             let stage = &mut stages[exporter];
             flattener.with_raw(event, &route.export, hostname, *now, |raw| {
-                stage.format(raw, *read_at);
+                stage.format(raw, event, Here { hostname, now: *now }, *read_at);
             });
             if stage.is_full() && !stage.close_batch() {
                 blocked_by.push(exporter);

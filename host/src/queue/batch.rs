@@ -2,11 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-/// Some payloads, one behind the other.
+use fantail_sdk::abi::Payloads;
+
+/// Some payloads, one behind the other, and beside them their labels, if the driver
+/// wants any.
 #[derive(Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,
     ends: Vec<u32>,
+    labels: Vec<u8>,
+    label_ends: Vec<u32>,
+    /// The number of values in each label.
+    label_parts: usize,
     /// When what its first payload was made from was read.
     begun: Option<Instant>,
 }
@@ -34,8 +41,29 @@ impl Batch {
 
     /// The payload at `index`.
     pub fn payload(&self, index: usize) -> &[u8] {
-        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
-        &self.bytes[start..self.ends[index] as usize]
+        &self.bytes[place(&self.ends, index)]
+    }
+
+    /// The label of the payload at `index`, its values escaped and joined by TAB; `None` when
+    /// the driver wants none.
+    pub fn label(&self, index: usize) -> Option<&[u8]> {
+        let has_labels = !self.label_ends.is_empty();
+        has_labels.then(|| &self.labels[place(&self.label_ends, index)])
+    }
+
+    /// The number of values in each label.
+    pub fn label_parts(&self) -> usize {
+        self.label_parts
+    }
+
+    /// The bytes of payloads and labels.
+    pub fn content_len(&self) -> usize {
+        self.bytes.len() + self.labels.len()
+    }
+
+    /// What the batch takes up in a queue: payloads, labels, and where they end.
+    pub fn size(&self) -> usize {
+        self.content_len() + size_of_val(&*self.ends) + size_of_val(&*self.label_ends)
     }
 
     /// Says when what the first payload was made from was read.
@@ -48,10 +76,17 @@ impl Batch {
         self.begun.map_or(Duration::ZERO, |begun| now.saturating_duration_since(begun))
     }
 
-    /// The first `count` payloads: their bytes, and where each ends.
-    pub fn first(&self, count: usize) -> (&[u8], &[u32]) {
-        let ends = &self.ends[..count];
-        (&self.bytes[..ends.last().map_or(0, |&end| end as usize)], ends)
+    /// The first `count` payloads with their labels.
+    pub fn first(&self, count: usize) -> Payloads<'_> {
+        let (ends, label_ends) = (&self.ends[..count], first(&self.label_ends, count));
+        let until = |ends: &[u32]| ends.last().map_or(0, |&end| end as usize);
+        Payloads {
+            bytes: &self.bytes[..until(ends)],
+            ends,
+            labels: &self.labels[..until(label_ends)],
+            label_ends,
+            label_parts: self.label_parts,
+        }
     }
 
     /// Lets `write` append one payload; when it fails nothing has been appended.
@@ -73,17 +108,40 @@ impl Batch {
             self.bytes.truncate(start);
             return written;
         }
-        let end = u32::try_from(self.bytes.len());
-        self.ends.push(end.expect("invariant: batches are closed long before 4 GiB"));
+        self.ends.push(end(&self.bytes));
         Ok(())
+    }
+
+    /// Whether the payload that was appended last has no label.
+    #[inline]
+    pub fn lacks_label(&self) -> bool {
+        self.label_ends.len() < self.ends.len()
+    }
+
+    /// Lets `write` append the label of the payload that was appended last, of `parts` values.
+    /// Either every payload of a batch has one or none.
+    ///
+    /// # Panics
+    ///
+    /// As [`append`](Self::append).
+    pub fn append_label(&mut self, parts: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.labels);
+        self.label_ends.push(end(&self.labels));
+        self.label_parts = parts;
+        debug_assert_eq!(self.label_ends.len(), self.ends.len(), "a label for each payload");
     }
 
     /// Keeps only the payloads for which `keep` says so, by their places.
     pub fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
-        let mut kept = Batch { begun: self.begun, ..Batch::default() };
+        let (begun, label_parts) = (self.begun, self.label_parts);
+        let mut kept = Batch { begun, label_parts, ..Batch::default() };
         for index in (0..self.len()).filter(|&index| keep(index)) {
             kept.bytes.extend_from_slice(self.payload(index));
             kept.ends.push(kept.bytes.len() as u32);
+            if let Some(label) = self.label(index) {
+                kept.labels.extend_from_slice(label);
+                kept.label_ends.push(kept.labels.len() as u32);
+            }
         }
         *self = kept;
     }
@@ -93,12 +151,19 @@ impl Batch {
     /// must not be much larger than they are.
     #[must_use]
     pub fn fitted(mut self) -> (Batch, Option<Batch>) {
-        let (used, held) = (self.bytes.len(), self.bytes.capacity());
-        if held <= 4096 || held / 2 <= used {
+        let held = self.bytes.capacity() + self.labels.capacity();
+        if held <= 4096 || held / 2 <= self.content_len() {
             return (self, None);
         }
-        let (bytes, ends) = (self.bytes.clone(), self.ends.clone());
-        let fitted = Batch { bytes, ends, begun: self.begun };
+        // Cloned vectors have no room to spare.
+        let fitted = Batch {
+            bytes: self.bytes.clone(),
+            ends: self.ends.clone(),
+            labels: self.labels.clone(),
+            label_ends: self.label_ends.clone(),
+            label_parts: self.label_parts,
+            begun: self.begun,
+        };
         self.clear();
         (fitted, Some(self))
     }
@@ -107,8 +172,26 @@ impl Batch {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
+        self.labels.clear();
+        self.label_ends.clear();
         self.begun = None;
     }
+}
+
+/// Where the thing at `index` is among those that have these ends.
+fn place(ends: &[u32], index: usize) -> std::ops::Range<usize> {
+    let start = if index == 0 { 0 } else { ends[index - 1] as usize };
+    start..ends[index] as usize
+}
+
+/// The first `count` ends, if there are any.
+fn first(ends: &[u32], count: usize) -> &[u32] {
+    if ends.is_empty() { ends } else { &ends[..count] }
+}
+
+/// Where what is appended next begins.
+fn end(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).expect("invariant: batches are closed long before 4 GiB")
 }
 
 #[cfg(test)]
@@ -135,6 +218,34 @@ mod tests {
         batch = fitted;
         batch.retain(|index| index != 0);
         assert_eq!((batch.bytes(), batch.ends()), (b"three".as_slice(), [0, 5].as_slice()));
+    }
+
+    #[test]
+    fn labels_stay_with_their_payloads() {
+        let mut batch = Batch::default();
+        for (payload, label) in [("one", "a\t1"), ("", "\t"), ("three", "c\t")] {
+            let write = |bytes: &mut Vec<u8>| {
+                bytes.extend_from_slice(payload.as_bytes());
+                Ok::<_, ()>(())
+            };
+            batch.append(write).unwrap();
+            batch.append_label(2, |bytes| bytes.extend_from_slice(label.as_bytes()));
+        }
+        assert_eq!((batch.content_len(), batch.size()), (8 + 6, 14 + 6 * 4));
+        let first = batch.first(2);
+        assert_eq!(
+            (first.labels, first.label_ends, first.label_parts),
+            (&b"a\t1\t"[..], &[3, 4][..], 2)
+        );
+        batch.retain(|index| index != 1);
+        let labels = |batch: &Batch| [0, 1].map(|at| batch.label(at).unwrap().to_vec());
+        assert_eq!(labels(&batch), [b"a\t1".to_vec(), b"c\t".to_vec()]);
+        batch.labels.reserve(8192);
+        let (fitted, rest) = batch.fitted();
+        assert_eq!(labels(&fitted), [b"a\t1".to_vec(), b"c\t".to_vec()]);
+        assert_eq!((fitted.label_parts(), fitted.payload(1)), (2, b"three".as_slice()));
+        let rest = rest.unwrap();
+        assert!(rest.labels.is_empty() && rest.label_ends.is_empty());
     }
 
     #[test]

@@ -232,7 +232,7 @@ impl Queue {
     }
 
     fn cost(batch: &Batch) -> usize {
-        batch.bytes().len() + size_of_val(batch.ends()) + Self::BATCH_OVERHEAD
+        batch.size() + Self::BATCH_OVERHEAD
     }
 
     fn taken(&self, batch: &Batch) {

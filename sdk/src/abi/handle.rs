@@ -6,7 +6,7 @@ use super::{
     format_status, lend_buffer, send_status, DriverTableRef, FormatTableRef, Instance, RResult,
     RStr, RString, RawBatch, RawEvent, RawSent,
 };
-use crate::{DriverContext, FormatContext};
+use crate::{label, DriverContext, FormatContext, LabelPart};
 
 /// Why a format did not write an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,21 @@ pub enum FormatFailure {
     Refused(String),
     /// It panicked; the instance must not be used any more.
     Panicked(String),
+}
+
+/// Payloads that a driver is to deliver together, and their labels.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Payloads<'a> {
+    /// The payloads, one behind the other.
+    pub bytes: &'a [u8],
+    /// Where in `bytes` each ends.
+    pub ends: &'a [u32],
+    /// The labels, one behind the other: values escaped and joined by TAB.
+    pub labels: &'a [u8],
+    /// Where in `labels` each ends; empty when the driver wants none.
+    pub label_ends: &'a [u32],
+    /// The number of values in each label.
+    pub label_parts: usize,
 }
 
 /// An instance of a format plugin.
@@ -110,17 +125,36 @@ impl DriverInstance {
         Ok(DriverInstance { table, instance })
     }
 
-    /// Delivers payloads, of which `ends` says where in `bytes` each ends; their outcomes are written to
-    /// `outcomes`, one for each payload. After a status of
-    /// [`send_status::PANICKED`] or [`send_status::STOP`] drop the instance.
+    /// The parts of an event that the driver wants to know besides the payload.
+    pub fn wants(&self) -> Vec<LabelPart> {
+        let Some(wants) = self.table.wants() else { return Vec::new() };
+        // SAFETY: the instance came from this table's `open`, lives until `drop`, and
+        // is used by one thread at a time: it is not `Sync`.
+        label::from_json(unsafe { wants(self.instance) }.as_str())
+    }
+
+    /// Delivers payloads; their outcomes are written to `outcomes`, one for each payload.
+    /// After a status of [`send_status::PANICKED`] or [`send_status::STOP`] drop the instance.
     ///
     /// # Panics
     ///
-    /// When `ends` and `outcomes` differ in length.
-    pub fn send(&mut self, bytes: &[u8], ends: &[u32], outcomes: &mut [u8], id: u64) -> RawSent {
+    /// When the payloads, their labels (if there are any) and `outcomes` differ in number.
+    pub fn send(&mut self, payloads: &Payloads<'_>, outcomes: &mut [u8], id: u64) -> RawSent {
+        let Payloads { bytes, ends, labels, label_ends, label_parts } = *payloads;
         assert_eq!(ends.len(), outcomes.len(), "invariant: an outcome for each payload");
-        let mut batch =
-            RawBatch { bytes: bytes.into(), ends: ends.into(), outcomes: outcomes.into(), id };
+        assert!(
+            label_ends.is_empty() || label_ends.len() == ends.len(),
+            "invariant: a label for each payload, or none"
+        );
+        let mut batch = RawBatch {
+            bytes: bytes.into(),
+            ends: ends.into(),
+            labels: labels.into(),
+            label_ends: label_ends.into(),
+            label_parts: label_parts as u64,
+            outcomes: outcomes.into(),
+            id,
+        };
         // SAFETY: the instance came from this table's `open` and lives until `drop`;
         // `&mut self` makes it the only use.
         unsafe { self.table.send()(self.instance, &mut batch) }

@@ -23,7 +23,7 @@ mod view;
 
 pub(crate) use buffer::lend_buffer;
 pub use buffer::RawBuffer;
-pub use handle::{DriverInstance, FormatFailure, FormatInstance};
+pub use handle::{DriverInstance, FormatFailure, FormatInstance, Payloads};
 pub use shim::{driver_table, format_table, header, plugin_table, start, RootResult};
 pub use table::{
     format_status, send_status, DriverTable, DriverTableRef, FormatTable, FormatTableRef,

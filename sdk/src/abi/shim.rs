@@ -16,7 +16,7 @@ use super::{
     format_status, send_status, DriverTable, DriverTableRef, FormatTable, FormatTableRef,
     HostTableRef, Instance, PluginTable, PluginTableRef, RawBatch, RawBuffer, RawEvent, RawSent,
 };
-use crate::{settings, Batch, Buffer, Driver, Event, Format, PluginError, SendError};
+use crate::{label, settings, Batch, Buffer, Driver, Event, Format, PluginError, SendError};
 
 pub use abi_stable::library::RootModuleResult as RootResult;
 
@@ -78,6 +78,7 @@ pub fn driver_table<D: Driver>() -> DriverTableRef {
         flush: flush::<D>,
         reopen: reopen::<D>,
         close: close::<D>,
+        wants: wants::<D>,
     }
     .leak_into_prefix()
 }
@@ -157,6 +158,15 @@ unsafe extern "C" fn format<F: Format>(
     out.truncate(start);
     out.extend(message.as_bytes());
     status
+}
+
+/// # Safety
+///
+/// As for [`instance_mut`].
+unsafe extern "C" fn wants<D: Driver>(instance: Instance) -> RString {
+    // SAFETY: this function's contract.
+    let driver = unsafe { instance_mut::<D>(instance) };
+    caught(|| label::to_json(&driver.wants())).unwrap_or_default().into()
 }
 
 /// # Safety

@@ -117,6 +117,9 @@ pub struct DriverTable {
     /// Ends the instance; the pointer is dead afterwards.
     #[sabi(last_prefix_field)]
     pub close: unsafe extern "C" fn(instance: Instance),
+    /// The [`LabelPart`](crate::LabelPart)s that the driver wants, a JSON array.
+    /// Without this entry: none.
+    pub wants: unsafe extern "C" fn(instance: Instance) -> RString,
 }
 
 /// A plugin library's root: who it is and what it can do.

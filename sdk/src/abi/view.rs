@@ -112,6 +112,13 @@ pub struct RawBatch<'a> {
     pub bytes: RSlice<'a, u8>,
     /// Where in `bytes` each payload ends; never decreasing.
     pub ends: RSlice<'a, u32>,
+    /// The labels of all payloads, one behind the other: each the values of the parts that
+    /// the driver wants, escaped and joined by TAB. Empty when it wants none.
+    pub labels: RSlice<'a, u8>,
+    /// Where in `labels` each label ends; empty when the driver wants none.
+    pub label_ends: RSlice<'a, u32>,
+    /// The number of values in each label.
+    pub label_parts: u64,
     /// What became of each payload: one of [`outcome`], written by the driver.
     pub outcomes: RSliceMut<'a, u8>,
     /// A number that grows from batch to batch of one exporter.
