@@ -64,6 +64,42 @@ fn a_plugin_of_another_compiler_delivers() {
 }
 
 #[test]
+fn a_driver_is_told_what_it_wants_and_only_then() {
+    let dir = Workdir::new();
+    install(&dir, "notebook");
+    let label = "\n  notebook_label = %{user | domain}/%{event}/%{time | date('%F')}";
+    let names_only = "  exporter = out\n  exporter_include = name";
+    let labelled = config(&format!("{NOTEBOOK}{label}")).replace("  exporter = out", names_only);
+    let host = Host::start(&dir, &labelled);
+    let event = |name, user| events::json_with(name, &format!("\"user\":\"{user}\",\"n\":1"));
+    let sent = [event("a", "x@y"), event("b", "\\ta@b\\tc"), event("c", "")];
+    send_unix(dir.path("in.sock"), &events::lines(sent));
+    dir.wait_for_lines("notes", 3);
+    // Without a label it is not in the notes, and with another one it changes.
+    dir.config("fantail.conf", &labelled.replace("%{user | domain}/", ""));
+    host.signal(rustix::process::Signal::HUP);
+    host.wait_for_log("reloaded: ");
+    send_unix(dir.path("in.sock"), &events::lines([event("d", "x@y")]));
+    host.stop().expect_status(0);
+    let expected = [
+        "y/a/2026-03-01>{\"event\":\"a\"}",
+        "b\tc/b/2026-03-01>{\"event\":\"b\"}",
+        "/c/2026-03-01>{\"event\":\"c\"}",
+        "d/2026-03-01>{\"event\":\"d\"}",
+    ];
+    assert_eq!(dir.lines("notes"), expected);
+
+    let path = dir.config("fantail.conf", &config(&format!("{NOTEBOOK}\n  notebook_label = x%{{")));
+    let done = fantail(["check".as_ref(), "-c".as_ref(), path.as_os_str()]);
+    assert_eq!(done.status, Some(78), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("notebook_label: character 4: expected the name"),
+        "{}",
+        done.stderr
+    );
+}
+
+#[test]
 fn a_plugin_of_a_later_sdk_delivers_and_one_of_another_is_refused() {
     let dir = Workdir::new();
     install(&dir, "later-minor");

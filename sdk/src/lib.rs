@@ -24,6 +24,7 @@ pub mod log;
 pub mod runner;
 mod settings;
 pub mod tab_escape;
+mod template;
 mod time;
 mod time_format;
 
@@ -38,6 +39,7 @@ pub use format::Format;
 pub use label::LabelPart;
 pub use list::List;
 pub use settings::{Bytes, Millis, NoSettings, Settings};
+pub use template::{Template, TemplateError};
 pub use time::Timestamp;
 pub use time_format::{TimeFormat, TimeWriter};
 
