@@ -8,6 +8,7 @@ mod command_line;
 mod config;
 mod demo;
 mod drivers;
+mod files;
 mod filter_command;
 mod limits;
 mod lines;

@@ -83,13 +83,15 @@ pub(crate) fn schema<S: Settings>() -> String {
 /// on the field or `#[serde(default)]` on the struct. Times are [`Millis`],
 /// sizes are [`Bytes`](crate::Bytes).
 ///
-/// Four extensions of the schema tell the host more about a field:
+/// Five extensions of the schema tell the host more about a field:
 /// `#[schemars(extend("x-aliases" = ["old_name"]))]` names others that users may
 /// write, `#[schemars(extend("x-global" = true))]` lets a setting outside of every
 /// block stand for all exporters, `#[schemars(extend("writeOnly" = true))]` keeps a
-/// secret out of everything the host prints, and
+/// secret out of everything the host prints,
 /// `#[schemars(extend("format" = "path-to-create"))]` says that the plugin will make a
-/// file of this path, so that the host warns when its directory does not exist.
+/// file of this path, so that the host warns when its directory (as far as it stands before a
+/// `%{`) does not exist, and `#[schemars(extend("x-creates-directories" = true))]` on a `bool`
+/// that the plugin makes that, too, if it is `yes`.
 ///
 /// ```
 /// fantail_sdk::settings! {

@@ -263,6 +263,7 @@ fn plugin_settings(
     properties: &[Property<'_>],
 ) -> (Settings, Vec<(String, Place)>) {
     let (mut settings, mut places) = (Settings::new(), Vec::new());
+    let mut created = Vec::new();
     for property in properties {
         let top = Section { id: Tree::TOP, kind: BlockKind::Top };
         let found = reader
@@ -279,7 +280,7 @@ fn plugin_settings(
             let place = if property.secret { text.place().head() } else { text.place() };
             places.push((property.name.to_owned(), place));
             if property.creates {
-                directory_exists(reader, text);
+                created.push(text.clone());
             }
         }
         match value.or_else(|| property.default.cloned()) {
@@ -290,13 +291,19 @@ fn plugin_settings(
             None => {}
         }
     }
+    let is_on = |property: &Property<'_>| settings.get(property.name) == Some(&Value::Bool(true));
+    if !properties.iter().any(|property| property.creates_directories && is_on(property)) {
+        created.iter().for_each(|path| directory_exists(reader, path));
+    }
     (settings, places)
 }
 
 /// Warns of a file that could not be made. It is no error: the directory may be
 /// there when the host runs.
 fn directory_exists(reader: &mut Reader<'_>, path: &Text) {
-    let directory = match Path::new(path.as_str()).parent() {
+    // What is behind a variable of an event is not known now.
+    let known = path.as_str().find("%{").map_or(path.as_str(), |at| &path.as_str()[..=at]);
+    let directory = match Path::new(known).parent() {
         Some(directory) if directory.as_os_str().is_empty() => Path::new("."),
         Some(directory) => directory,
         None => return,

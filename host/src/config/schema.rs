@@ -6,8 +6,9 @@
 //! null it is optional), `enum` and `oneOf` with `const`, `minimum` and
 //! `maximum`, `default`, `description`, `format` (`milliseconds`, `bytes`,
 //! `path-to-create`: a file that the plugin makes in a directory that must exist),
-//! `writeOnly` (a secret), `x-aliases` (other names) and `x-global` (a setting
-//! of the same name at the top level is the default of every exporter).
+//! `writeOnly` (a secret), `x-aliases` (other names), `x-global` (a setting
+//! of the same name at the top level is the default of every exporter) and
+//! `x-creates-directories` (when it is `yes`, a file's directory need not exist).
 //! `anyOf` with null is looked through. There are no references: a plugin's
 //! schema has every part in place.
 
@@ -51,6 +52,8 @@ pub struct Property<'a> {
     /// Whether it is the path of a file that the plugin makes, in a directory that
     /// must exist.
     pub creates: bool,
+    /// Whether the plugin makes directories, too, when this is `yes`.
+    pub creates_directories: bool,
     /// What it means.
     pub description: &'a str,
 }
@@ -101,6 +104,7 @@ impl<'a> Property<'a> {
             secret: flag("writeOnly"),
             global: flag("x-global"),
             creates: get("format").and_then(Value::as_str) == Some("path-to-create"),
+            creates_directories: get("x-creates-directories") == Some(&Value::Bool(true)),
             description: get("description").and_then(Value::as_str).unwrap_or(""),
         }
     }

@@ -196,11 +196,12 @@ fn a_file_that_can_not_be_made_is_warned_of() {
         let exporter =
             "event_exporter a {\n driver = http-post\n http_post_url = http://x\n format = json\n";
         let text = format!("{exporter} test_file = {path}\n}}\n");
+        let file = path.lines().next().unwrap();
         let files = super::Memory::new(&[("/d/a.conf", &text)]);
         let mut found = messages(&super::load_files(&files, &["/d/a.conf"]));
         found.retain(|line| line.contains("directory"));
         let expected = directory
-            .map(|directory| format!("warning 5:14 [{path}]: there is no directory {directory}"));
+            .map(|directory| format!("warning 5:14 [{file}]: there is no directory {directory}"));
         assert_eq!(found, Vec::from_iter(expected));
     };
     check("/d/file", None);
@@ -208,6 +209,12 @@ fn a_file_that_can_not_be_made_is_warned_of() {
     check("/e/file", Some("/e"));
     check("/d/e/file", Some("/d/e"));
     check("e/file", Some("e"));
+    // As far as it is known.
+    check("/d/%{user}/file", None);
+    check("/e/%{user}/file", Some("/e"));
+    check("/d/e%{user}/file", None);
+    check("/d/e/file\n test_directories = no", Some("/d/e"));
+    check("/d/e/file\n test_directories = yes", None);
 }
 
 #[test]

@@ -49,7 +49,17 @@ fn plugins() -> Plugins {
         "log_syslog_socket": {"type": "string", "default": "/dev/log"},
         "log_journal_socket": {"type": "string", "default": "/run/systemd/journal/socket"},
     }});
-    let file = json!({"properties": {"file_path": {"type": "string"}}, "required": ["file_path"]});
+    let file = json!({"properties": {
+        "file_path": {"type": "string"},
+        "file_create_directories": {"type": "boolean", "default": false},
+        "file_max_open": {"type": "integer", "default": 128, "minimum": 1, "maximum": 65_536},
+        "file_rotate_size": {"type": "integer", "format": "bytes", "default": 0},
+        "file_rotate_interval": {"type": "integer", "format": "milliseconds", "default": 0},
+        "file_rotate_keep": {"type": "integer", "default": 0},
+        "file_rotate_compress": {"enum": ["none", "gzip"], "default": "none"},
+        "file_fsync": {"enum": ["never", "batch", "interval"], "default": "never"},
+        "file_fsync_interval": {"type": "integer", "format": "milliseconds", "default": 1000},
+    }, "required": ["file_path"]});
     let unix = json!({"properties": {
         "unix_path": {"type": "string"},
         "unix_connect_timeout": {"type": "integer", "format": "milliseconds", "default": 250,
@@ -73,6 +83,7 @@ fn plugins() -> Plugins {
             "default": null},
         "http_client_proxy_password": {"type": ["string", "null"], "writeOnly": true},
         "test_file": {"type": "string", "format": "path-to-create", "default": ""},
+        "test_directories": {"type": "boolean", "x-creates-directories": true},
         "test_words": {"type": "array", "items": {"type": "string"}},
     }, "required": ["http_post_url"]});
     Plugins(

@@ -1,3 +1,9 @@
+//! The driver as a host runs it: one file here, many and rotated ones beside.
+
+mod many;
+mod rotation;
+mod torn;
+
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt},
@@ -11,7 +17,20 @@ use serde_json::json;
 use super::{File, Settings};
 
 fn open(path: &Path) -> DriverRunner {
-    DriverRunner::open::<File>(&json!({ "file_path": path })).unwrap()
+    open_with(path, json!({}))
+}
+
+fn open_with(path: &Path, mut settings: serde_json::Value) -> DriverRunner {
+    settings["file_path"] = json!(path);
+    DriverRunner::open::<File>(&settings).unwrap()
+}
+
+/// The names in a directory, in order.
+fn names(dir: &Path) -> Vec<String> {
+    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    names
 }
 
 /// The reason for which nothing was delivered.
