@@ -299,6 +299,28 @@ fn log_writes_to_a_syslog_socket() {
 }
 
 #[test]
+fn log_writes_structured_data() {
+    let dir = Workdir::new();
+    let daemon = UnixDatagram::bind(dir.path("log")).unwrap();
+    daemon.set_read_timeout(Some(fantail_integration_tests::PATIENCE)).unwrap();
+    let exporter = "  driver = log\n  log_target = syslog\n  log_syslog_socket = $DIR/log\n  \
+                    format = none\n  log_format = rfc5424\n  log_facility = local3\n  \
+                    log_app_name = events\n  log_fields = user n";
+    let host = Host::start(&dir, &config(exporter));
+    let event = events::json_with("e", "\"user\":\"a\\tb\",\"n\":7");
+    send_unix(dir.path("in.sock"), &events::lines([event]));
+    let mut record = [0; 1000];
+    let count = daemon.recv(&mut record).unwrap();
+    let expected = format!(
+        "<158>1 2026-03-01T10:00:00.000002Z mail1 events {} e \
+         [fantail@32473 user=\"a\tb\" n=\"7\"] ",
+        host.pid()
+    );
+    assert_eq!(String::from_utf8_lossy(&record[..count]), expected);
+    host.stop().expect_status(0);
+}
+
+#[test]
 fn log_cuts_long_fields() {
     let dir = Workdir::new();
     let exporter = "  driver = log\n  log_target = stderr\n  format = json";

@@ -16,7 +16,12 @@ use rustix::{
     net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketType, send, sendmsg},
 };
 
-use crate::{LogError, socket};
+use fantail_sdk::List;
+
+use crate::{
+    LogError, socket,
+    style::{self, Style},
+};
 
 /// A connection to the journal.
 pub(crate) struct Journal {
@@ -25,19 +30,36 @@ pub(crate) struct Journal {
     /// The fields that every entry has; an entry is made behind them.
     entry: Vec<u8>,
     fixed: usize,
+    value: Vec<u8>,
 }
 
 impl Journal {
-    pub(crate) fn open(path: &Path, exporter: &str) -> Result<Self, LogError> {
+    pub(crate) fn open(path: &Path, style: &Style, exporter: &str) -> Result<Self, LogError> {
         let socket = socket::open(path, SocketType::DGRAM)
             .map_err(|errno| socket::error("connect to", path, errno))?;
-        let mut entry = b"PRIORITY=6\nSYSLOG_FACILITY=2\nSYSLOG_IDENTIFIER=fantail\n".to_vec();
+        let mut entry = Vec::new();
+        field(&mut entry, "SYSLOG_FACILITY", style.facility.to_string().as_bytes());
+        field(&mut entry, "SYSLOG_IDENTIFIER", style.app_name.as_bytes());
         field(&mut entry, "FANTAIL_EXPORTER", exporter.as_bytes());
-        Ok(Journal { path: path.to_owned(), socket, fixed: entry.len(), entry })
+        Ok(Journal { path: path.to_owned(), socket, fixed: entry.len(), entry, value: Vec::new() })
     }
 
-    pub(crate) fn write(&mut self, payload: &[u8], deadline: Instant) -> Result<(), LogError> {
+    /// Writes an entry; a value that the event does not have is left out.
+    pub(crate) fn write(
+        &mut self,
+        payload: &[u8],
+        style: &Style,
+        label: &List<'_>,
+        deadline: Instant,
+    ) -> Result<(), LogError> {
         self.entry.truncate(self.fixed);
+        field(&mut self.entry, "PRIORITY", &[b'0' + style.severity(label)]);
+        for wanted in &style.fields {
+            let value = style::expand(&wanted.value, label, &mut self.value);
+            if !value.is_empty() {
+                field(&mut self.entry, &wanted.journal_name, value);
+            }
+        }
         field(&mut self.entry, "MESSAGE", payload);
         let send = || send(&self.socket, &self.entry, SendFlags::NOSIGNAL);
         match socket::write_when_ready(&self.socket, deadline, send) {

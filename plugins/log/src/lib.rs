@@ -1,4 +1,4 @@
-//! The driver `log`: one info line an event in the system's log.
+//! The driver `log`: one line an event in the system's log.
 //!
 //! `log_target = auto` looks when a batch comes and no socket is open: the journal's
 //! socket exists: `journal`; else the syslog socket exists: `syslog`; else
@@ -8,7 +8,8 @@
 //! | target | what is written |
 //! | --- | --- |
 //! | `syslog` | a record as syslog daemons take it locally: `<22>Jun 19 10:38:25 fantail[4711]: PAYLOAD` (facility mail, severity info, local time); a datagram each, or ended by NUL where the socket is a stream |
-//! | `journal` | an entry with `MESSAGE` (the payload, any bytes), `PRIORITY=6`, `SYSLOG_FACILITY=2`, `SYSLOG_IDENTIFIER=fantail` and `FANTAIL_EXPORTER` |
+//! | `syslog`, `log_format = rfc5424` | `<22>1 2026-11-21T17:05:09Z mail.example.com fantail 4711 imap_command_finished [fantail@32473 user="jo"] PAYLOAD` |
+//! | `journal` | an entry with `MESSAGE` (the payload, any bytes), `PRIORITY=6`, `SYSLOG_FACILITY=2`, `SYSLOG_IDENTIFIER=fantail`, `FANTAIL_EXPORTER`, and one for each of `log_fields`: `FANTAIL_USER` |
 //! | `stderr` | the payload and a line feed |
 //!
 //! For syslog and stderr, control characters other than TAB are written as
@@ -19,60 +20,24 @@
 
 mod journal;
 mod line;
+mod settings;
 mod socket;
 mod stderr;
+mod style;
 mod syslog;
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
+use std::time::{Duration, Instant};
+
+use fantail_sdk::{
+    Batch, Driver, DriverContext, LabelPart, List, PluginError, SendError, export_driver,
 };
 
-use fantail_sdk::{Batch, Driver, DriverContext, PluginError, SendError, export_driver};
-
 use journal::Journal;
+pub use settings::Settings;
+use settings::Target;
 use stderr::Stderr;
+use style::Style;
 use syslog::Syslog;
-
-fantail_sdk::settings! {
-    /// Which log.
-    pub struct Settings {
-        /// Where lines go: `syslog`, `journal`, `stderr`, or `auto` for the journal if
-        /// its socket exists, else syslog if its socket exists, else stderr. Default: auto.
-        #[serde(default)]
-        log_target: Target,
-        /// The socket of the syslog daemon, datagram or stream. Default: /dev/log.
-        #[serde(default = "syslog_socket")]
-        log_syslog_socket: PathBuf,
-        /// The socket of systemd's journal. Default: /run/systemd/journal/socket.
-        #[serde(default = "journal_socket")]
-        log_journal_socket: PathBuf,
-    }
-}
-
-fantail_sdk::settings! {
-    /// Where lines go.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub enum Target {
-        /// The first of journal, syslog and stderr that exists.
-        #[default]
-        Auto,
-        /// The syslog daemon.
-        Syslog,
-        /// systemd's journal.
-        Journal,
-        /// The host's standard error.
-        Stderr,
-    }
-}
-
-fn syslog_socket() -> PathBuf {
-    "/dev/log".into()
-}
-
-fn journal_socket() -> PathBuf {
-    "/run/systemd/journal/socket".into()
-}
 
 /// How long a batch waits in all for a log that does not read.
 const WAIT_MAX: Duration = Duration::from_secs(1);
@@ -80,6 +45,7 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 /// Writes to one log.
 pub struct Log {
     settings: Settings,
+    style: Style,
     exporter: String,
     found: Option<Target>,
     sink: Option<Sink>,
@@ -114,7 +80,7 @@ impl Log {
         }
     }
 
-    fn sink(&mut self) -> Result<&mut Sink, LogError> {
+    fn open_sink(&mut self) -> Result<(), LogError> {
         let target = match (self.settings.log_target, self.found) {
             (Target::Auto, None | Some(Target::Stderr)) => *self.found.insert(self.find()),
             (Target::Auto, Some(found)) => found,
@@ -126,21 +92,24 @@ impl Log {
         }
         if self.sink.is_none() {
             self.sink = Some(match target {
-                Target::Journal => {
-                    Sink::Journal(Journal::open(&self.settings.log_journal_socket, &self.exporter)?)
-                }
+                Target::Journal => Sink::Journal(Journal::open(
+                    &self.settings.log_journal_socket,
+                    &self.style,
+                    &self.exporter,
+                )?),
                 Target::Syslog => Sink::Syslog(Syslog::open(&self.settings.log_syslog_socket)?),
                 Target::Stderr | Target::Auto => Sink::Stderr(Stderr::default()),
             });
         }
-        Ok(self.sink.as_mut().expect("invariant: opened above"))
+        Ok(())
     }
 
     fn write(&mut self, batch: &Batch<'_>) -> Result<(), LogError> {
-        let sink = self.sink()?;
+        self.open_sink()?;
+        let sink = self.sink.as_mut().expect("invariant: opened above");
         let deadline = Instant::now() + WAIT_MAX;
         for (index, payload) in batch.payloads().enumerate() {
-            match sink.write(payload, deadline) {
+            match sink.write(payload, &self.style, &batch.label(index), deadline) {
                 Ok(()) => batch.delivered(index),
                 Err(LogError::GiveUp(reason)) => batch.give_up(index, reason),
                 Err(error) => return Err(error),
@@ -151,10 +120,16 @@ impl Log {
 }
 
 impl Sink {
-    fn write(&mut self, payload: &[u8], deadline: Instant) -> Result<(), LogError> {
+    fn write(
+        &mut self,
+        payload: &[u8],
+        style: &Style,
+        label: &List<'_>,
+        deadline: Instant,
+    ) -> Result<(), LogError> {
         match self {
-            Sink::Journal(journal) => journal.write(payload, deadline),
-            Sink::Syslog(syslog) => syslog.write(payload, deadline),
+            Sink::Journal(journal) => journal.write(payload, style, label, deadline),
+            Sink::Syslog(syslog) => syslog.write(payload, style, label, deadline),
             Sink::Stderr(stderr) => stderr.write(payload, deadline),
         }
     }
@@ -166,7 +141,13 @@ impl Driver for Log {
     const FIELD_LENGTH_MAX: Option<usize> = Some(1000);
 
     fn open(settings: Settings, context: &DriverContext) -> Result<Self, PluginError> {
-        Ok(Log { settings, exporter: context.exporter.clone(), found: None, sink: None })
+        let style = Style::new(&settings)?;
+        let exporter = context.exporter.clone();
+        Ok(Log { settings, style, exporter, found: None, sink: None })
+    }
+
+    fn wants(&self) -> Vec<LabelPart> {
+        self.style.wants.clone()
     }
 
     fn send(&mut self, batch: &Batch<'_>) -> Result<(), SendError> {

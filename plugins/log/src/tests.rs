@@ -9,7 +9,7 @@ use std::{
 };
 
 use fantail_sdk::{
-    Driver, DriverContext,
+    Driver, DriverContext, LabelPart,
     runner::{DriverRunner, Sent, SentError, schema},
 };
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
@@ -19,11 +19,14 @@ use super::{Log, Settings};
 
 /// A driver whose sockets are `syslog` and `journal` in the directory.
 fn open(dir: &Path, target: &str) -> DriverRunner {
-    let settings = json!({
-        "log_target": target,
-        "log_syslog_socket": dir.join("syslog"),
-        "log_journal_socket": dir.join("journal"),
-    });
+    open_with(dir, target, json!({}))
+}
+
+/// The same with more settings.
+fn open_with(dir: &Path, target: &str, mut settings: Value) -> DriverRunner {
+    settings["log_target"] = target.into();
+    settings["log_syslog_socket"] = json!(dir.join("syslog"));
+    settings["log_journal_socket"] = json!(dir.join("journal"));
     let context: DriverContext = serde_json::from_value(json!({ "exporter": "to\nlog" })).unwrap();
     DriverRunner::open_with::<Log>(&settings, &context).unwrap()
 }
@@ -58,8 +61,8 @@ fn check_record(record: &[u8], payload: &str) {
 }
 
 fn entry(message: &str) -> Vec<u8> {
-    let mut entry = b"PRIORITY=6\nSYSLOG_FACILITY=2\nSYSLOG_IDENTIFIER=fantail\n\
-        FANTAIL_EXPORTER\n\x06\0\0\0\0\0\0\0to\nlog\n"
+    let mut entry = b"SYSLOG_FACILITY=2\nSYSLOG_IDENTIFIER=fantail\n\
+        FANTAIL_EXPORTER\n\x06\0\0\0\0\0\0\0to\nlog\nPRIORITY=6\n"
         .to_vec();
     entry.extend_from_slice(message.as_bytes());
     entry
@@ -86,6 +89,113 @@ fn syslog_takes_datagrams() {
     assert_eq!(driver.send::<&str>(&[]), Sent::whole(0));
     check_record(&receive(&daemon), "{\"event\":\"a\"}");
     check_record(&receive(&daemon), "b\tc#012d");
+}
+
+/// A label's values by what the driver wants, from those that there are.
+fn label(driver: &DriverRunner, values: &[(LabelPart, &str)]) -> Vec<String> {
+    let value = |wanted: &LabelPart| {
+        let found = values.iter().find(|(part, _)| part == wanted);
+        found.map_or(String::new(), |(_, value)| (*value).to_owned())
+    };
+    driver.wants().iter().map(value).collect()
+}
+
+fn field(name: &str) -> LabelPart {
+    LabelPart::Field(name.to_owned())
+}
+
+#[test]
+fn structured_data_is_escaped() {
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = UnixDatagram::bind(dir.path().join("syslog")).unwrap();
+    let settings = json!({
+        "log_format": "rfc5424", "log_facility": "local7", "log_severity": "event",
+        "log_app_name": "mail-events", "log_fields": ["user", "event", "field:event", "none"],
+    });
+    let mut driver = open_with(dir.path(), "syslog", settings);
+    let mut check = |values: &[(LabelPart, &str)], payload: &str, expected: &str| {
+        let label = label(&driver, values);
+        assert_eq!(driver.send_labelled(&[(payload, label)]), Sent::whole(1));
+        let expected = expected.replace("PID", &std::process::id().to_string());
+        assert_eq!(String::from_utf8(receive(&daemon)).unwrap(), expected);
+    };
+    let all = [
+        (LabelPart::EndTime, "1795194309422744"),
+        (LabelPart::Hostname, "mail.example.com"),
+        (LabelPart::Event, "imap_command_finished_and_then_some_more"),
+        (LabelPart::LogType, "3"),
+        (field("user"), "a\t\"b\\c]d\u{fc}\n\0[="),
+        (field("event"), "x y"),
+    ];
+    check(
+        &all,
+        "{\"a\":1}\tb\n\u{fc}",
+        "<187>1 2026-11-20T17:05:09.422744Z mail.example.com mail-events PID \
+         imap_command_finished_and_then_s [fantail@32473 user=\"a\t\\\"b\\\\c\\]d\u{fc}#012#000[=\" \
+         event=\"imap_command_finished_and_then_some_more\" event=\"x y\"] {\"a\":1}\tb#012\u{fc}",
+    );
+    check(&[], "x", "<190>1 - - mail-events PID - - x");
+    check(
+        &[(LabelPart::Event, "a b\u{e9}")],
+        "",
+        "<190>1 - - mail-events PID a_b__ [fantail@32473 event=\"a b\u{e9}\"] ",
+    );
+    for (log_type, severity) in [("0", 7), ("1", 6), ("2", 4), ("4", 2), ("5", 1)] {
+        let expected = format!("<{}>1 - - mail-events PID - - x", 23 * 8 + severity);
+        check(&[(LabelPart::LogType, log_type)], "x", &expected);
+    }
+}
+
+#[test]
+fn the_journal_has_the_fields_that_are_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = UnixDatagram::bind(dir.path().join("journal")).unwrap();
+    let settings = json!({
+        "log_facility": "local0", "log_severity": "event", "log_app_name": "x",
+        "log_fields": ["user", "net_in_bytes", "a-b.c", "time"],
+    });
+    let mut driver = open_with(dir.path(), "journal", settings);
+    let values = [
+        (field("user"), "a\tb\nMESSAGE=c"),
+        (field("a-b.c"), "="),
+        (LabelPart::EndTime, "0"),
+        (LabelPart::LogType, "0"),
+    ];
+    let label = label(&driver, &values);
+    assert_eq!(driver.send_labelled(&[("m", label)]), Sent::whole(1));
+    let expected = "SYSLOG_FACILITY=16\nSYSLOG_IDENTIFIER=x\n\
+        FANTAIL_EXPORTER\n\x06\0\0\0\0\0\0\0to\nlog\nPRIORITY=7\n\
+        FANTAIL_USER\n\x0d\0\0\0\0\0\0\0a\tb\nMESSAGE=c\nFANTAIL_A_B_C==\n\
+        FANTAIL_TIME=1970-01-01T00:00:00Z\nMESSAGE=m\n";
+    assert_eq!(String::from_utf8(receive(&journal)).unwrap(), expected);
+}
+
+#[test]
+fn a_line_has_its_facility_severity_and_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = UnixDatagram::bind(dir.path().join("syslog")).unwrap();
+    let settings = json!({
+        "log_facility": "daemon", "log_severity": "notice", "log_app_name": "x", "log_fields": ["a"],
+    });
+    let mut driver = open_with(dir.path(), "syslog", settings);
+    assert_eq!(driver.send(&["y"]), Sent::whole(1));
+    let record = String::from_utf8(receive(&daemon)).unwrap();
+    assert!(record.starts_with("<29>"), "{record}");
+    assert_eq!(record[4 + 15..], format!(" x[{}]: y", std::process::id()));
+    assert_eq!(open(dir.path(), "syslog").wants(), []);
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused() {
+    let refused = |settings| DriverRunner::open::<Log>(&settings).err().unwrap();
+    for name in ["", "a b", "a:", "a[1]", &"x".repeat(49)] {
+        let reason = refused(json!({ "log_app_name": name }));
+        assert!(reason.starts_with("log_app_name must be 1 to 48"), "{reason}");
+    }
+    for name in ["", "field:", "a=b", "a|lower", "a}%{b", "\u{fc}", &"x".repeat(33)] {
+        let reason = refused(json!({ "log_fields": [name] }));
+        assert!(reason.starts_with(&format!("log_fields: `{name}` must be a name")), "{reason}");
+    }
 }
 
 #[test]

@@ -48,6 +48,11 @@ fn plugins() -> Plugins {
         "log_target": {"enum": ["auto", "syslog", "journal", "stderr"], "default": "auto"},
         "log_syslog_socket": {"type": "string", "default": "/dev/log"},
         "log_journal_socket": {"type": "string", "default": "/run/systemd/journal/socket"},
+        "log_format": {"enum": ["line", "rfc5424"], "default": "line"},
+        "log_facility": {"enum": ["mail", "local0"], "default": "mail"},
+        "log_severity": {"enum": ["info", "event"], "default": "info"},
+        "log_app_name": {"type": "string", "default": "fantail"},
+        "log_fields": {"type": "array", "items": {"type": "string"}},
     }});
     let file = json!({"properties": {
         "file_path": {"type": "string"},
