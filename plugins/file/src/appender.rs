@@ -93,13 +93,9 @@ impl Appender {
         }
         let mut size = size_of(&stat);
         if self.end != Some(size) && !self.ends_with_line(size) {
-            match self.torn_line(&stat) {
-                Some(start) if self.end.is_none() && self.is_ours(&stat) => {
-                    rustix::fs::ftruncate(&self.file, start)?;
-                    log::info!("cut off {} bytes of a line that was left torn", size - start);
-                    size = start;
-                }
-                _ => self.torn = true,
+            match self.end.is_none().then(|| self.cut_off_torn_line(&stat)).flatten() {
+                Some(start) => size = start,
+                None => self.torn = true,
             }
         }
         self.end = Some(size);
@@ -112,9 +108,33 @@ impl Appender {
         size == 0 || self.file.read_exact_at(&mut last, size - 1).is_err() || last == *b"\n"
     }
 
-    /// Where the piece of a line at the file's end begins.
-    fn torn_line(&self, stat: &Stat) -> Option<u64> {
-        let mut end = size_of(stat);
+    /// Cuts off the piece of a line at the file's end, if nobody but a Fantail of this user can have
+    /// written it, and none writes now: the file belongs to us, others have no right to write,
+    /// and no other has a lock on it. Returns the size then.
+    fn cut_off_torn_line(&self, stat: &Stat) -> Option<u64> {
+        let others_write = Mode::WGRP | Mode::WOTH;
+        let is_private = stat.st_uid == rustix::process::geteuid().as_raw()
+            && !Mode::from_raw_mode(stat.st_mode).intersects(others_write);
+        if !is_private || flock(&self.file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            // The shared lock may be lost on the way to the exclusive one.
+            let _ = flock(&self.file, FlockOperation::NonBlockingLockShared);
+            return None;
+        }
+        // Only now nobody adds to it any more.
+        let size = self.file.metadata().map_or(0, |metadata| metadata.size());
+        let start = self.torn_line(size);
+        let cut = start.filter(|start| rustix::fs::ftruncate(&self.file, *start).is_ok());
+        let _ = flock(&self.file, FlockOperation::NonBlockingLockShared);
+        // Whoever wrote may have been in the middle of it, and is done.
+        if let Some(start) = cut.filter(|start| *start < size) {
+            log::info!("cut off {} bytes of a line that was left torn", size - start);
+        }
+        cut
+    }
+
+    /// Where the piece of a line at the end of so many bytes begins.
+    fn torn_line(&self, size: u64) -> Option<u64> {
+        let mut end = size;
         let least = end.saturating_sub(TORN_MAX);
         let mut piece = [0; 4096];
         while end > least {
@@ -127,18 +147,6 @@ impl Appender {
             end = start;
         }
         (end == 0).then_some(0)
-    }
-
-    /// Whether nobody but a Fantail of this user can have written to the file, and none
-    /// does now: it belongs to us, others have no right to write, no other has it open.
-    fn is_ours(&self, stat: &Stat) -> bool {
-        let others_write = Mode::WGRP | Mode::WOTH;
-        let private = stat.st_uid == rustix::process::geteuid().as_raw()
-            && !Mode::from_raw_mode(stat.st_mode).intersects(others_write);
-        let alone = private && flock(&self.file, FlockOperation::NonBlockingLockExclusive).is_ok();
-        // Failing, the lock may be lost on the way: the shared one is taken anew.
-        let _ = flock(&self.file, FlockOperation::NonBlockingLockShared);
-        alone
     }
 
     /// Appends lines; `ends` are their ends in `lines`, each after its line feed.

@@ -85,6 +85,74 @@ fn what_is_wanted_is_wanted_once() {
     assert_eq!(out, b"aae");
 }
 
+/// Texts made of pieces of the syntax are read or refused, with a place inside, and what was read can
+/// be expanded with any values.
+#[test]
+fn no_text_is_too_odd() {
+    const PIECES: &[&str] = &[
+        "%{",
+        "%{user",
+        "%{time ",
+        "%%{",
+        "%",
+        "}",
+        "|",
+        "(",
+        ")",
+        ",",
+        "'",
+        "\"",
+        "\\",
+        " ",
+        "user",
+        "event",
+        "time",
+        "field:",
+        "lower",
+        "domain",
+        "substr",
+        "default",
+        "date",
+        "%Y",
+        "-1",
+        "0",
+        "99999999999999999999",
+        "\u{fc}",
+        "\u{1f4e7}",
+        "\n",
+        "x",
+        "{",
+        "| lower",
+        "| substr(1, -1)",
+        "| date('%F')",
+        "| default('%{')",
+    ];
+    const VALUES: &[&str] =
+        &["", "\0\t\n\r\u{1}", "a@b@c", "9223372036854775807", "-9223372036854775808"];
+    let mut state = 1_u64;
+    let mut random = |below: usize| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let (mut read, mut expanded) = (0, Vec::new());
+    for _ in 0..100_000 {
+        let text: String = (0..random(9)).map(|_| PIECES[random(PIECES.len())]).collect();
+        match Template::parse(&text) {
+            Ok(template) => {
+                read += usize::from(template.constant().is_none());
+                let values: Vec<_> = template.wants().iter().map(|_| VALUES[random(5)]).collect();
+                let label = List::escape(&values);
+                expanded.clear();
+                let label = List::from_escaped(&label, values.len());
+                template.expand(&label, &mut expanded, |value, out| out.extend_from_slice(value));
+            }
+            Err(error) => assert!(error.place() <= text.chars().count(), "{text:?}: {error}"),
+        }
+    }
+    assert!(read > 1000, "{read} templates with values");
+}
+
 #[test]
 fn a_mistake_is_told_with_its_place() {
     let check = |text: &str, place: usize, expected: &str| {
