@@ -1,4 +1,4 @@
-//! A UNIX stream socket that never waits longer than it is told.
+//! A UNIX socket that never waits longer than it is told.
 
 use std::{
     fmt, io,
@@ -33,6 +33,8 @@ pub(crate) enum WriteError {
     Broken(Errno),
     /// The peer does not read: the connection has taken what it can.
     Timeout,
+    /// No socket takes a datagram of this length.
+    TooLong,
 }
 
 /// The pauses between attempts to connect to a peer whose backlog is full: no
@@ -41,11 +43,15 @@ const BACKLOG_PAUSE: Duration = Duration::from_millis(2);
 
 impl Connection {
     /// Connects, within `timeout`.
-    pub(crate) fn open(path: &Path, timeout: Duration) -> Result<Self, ConnectError> {
+    pub(crate) fn open(
+        path: &Path,
+        socket_type: SocketType,
+        timeout: Duration,
+    ) -> Result<Self, ConnectError> {
         let deadline = Instant::now() + timeout;
         let address = SocketAddrUnix::new(path).map_err(ConnectError::System)?;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+        let socket = socket_with(AddressFamily::UNIX, socket_type, flags, None)
             .map_err(ConnectError::System)?;
         loop {
             match connect(&socket, &address) {
@@ -90,6 +96,19 @@ impl Connection {
         Ok(())
     }
 
+    /// Sends a datagram, by the deadline.
+    pub(crate) fn send(&self, datagram: &[u8], deadline: Instant) -> Result<(), WriteError> {
+        loop {
+            match send(&self.0, datagram, SendFlags::NOSIGNAL) {
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.wait(deadline)?,
+                Err(Errno::MSGSIZE) => return Err(WriteError::TooLong),
+                Err(errno) => return Err(WriteError::Broken(errno)),
+            }
+        }
+    }
+
     /// Waits until the socket takes more bytes.
     fn wait(&self, deadline: Instant) -> Result<(), WriteError> {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -120,6 +139,7 @@ impl fmt::Display for WriteError {
         match self {
             WriteError::Broken(errno) => io::Error::from(*errno).fmt(f),
             WriteError::Timeout => f.write_str("the peer does not read"),
+            WriteError::TooLong => f.write_str("it is too long"),
         }
     }
 }

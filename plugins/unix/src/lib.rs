@@ -1,4 +1,5 @@
-//! The driver `unix`: sends each payload and a line feed over a UNIX stream socket.
+//! The driver `unix`: sends each payload and a line feed over a UNIX stream socket, or each payload
+//! as a datagram.
 //!
 //! The driver connects when a batch comes and there is no connection. A payload
 //! counts as delivered when the socket has taken it whole, line feed
@@ -12,6 +13,9 @@
 //!   when the host sends that payload again.
 //! * A peer that closed or restarted between batches is noticed before a batch is
 //!   sent, and connected to anew.
+//!
+//! A datagram arrives whole or not at all. Delivered are those that the peer's socket has taken; one
+//! that is too long for it is given up.
 
 #![deny(unsafe_code)]
 
@@ -42,6 +46,22 @@ fantail_sdk::settings! {
         #[serde(default = "write_timeout")]
         #[schemars(extend("minimum" = 1, "maximum" = TIMEOUT_MAX.0))]
         unix_write_timeout: Millis,
+        /// What the socket is: `stream`, for lines, or `datagram`, for payloads without a
+        /// line feed. Default: stream.
+        #[serde(default)]
+        unix_socket_type: SocketType,
+    }
+}
+
+fantail_sdk::settings! {
+    /// What a socket is.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(crate) enum SocketType {
+        /// Lines over a connection.
+        #[default]
+        Stream,
+        /// A datagram for each payload.
+        Datagram,
     }
 }
 
@@ -87,10 +107,41 @@ impl Unix {
         }
         if self.connection.is_none() {
             let timeout = self.settings.unix_connect_timeout.duration();
-            let connected = Connection::open(&self.settings.unix_path, timeout);
+            let socket_type = match self.settings.unix_socket_type {
+                SocketType::Stream => rustix::net::SocketType::STREAM,
+                SocketType::Datagram => rustix::net::SocketType::DGRAM,
+            };
+            let connected = Connection::open(&self.settings.unix_path, socket_type, timeout);
             self.connection = Some(connected.map_err(|error| self.retry("connect to", error))?);
         }
         Ok(())
+    }
+
+    fn send_datagrams(&mut self, batch: &Batch<'_>, deadline: Instant) -> Result<(), SendError> {
+        let connection = self.connection.as_ref().expect("invariant: connected before");
+        let mut result = Ok(());
+        for (index, payload) in batch.payloads().enumerate() {
+            match connection.send(payload, deadline) {
+                Ok(()) => batch.delivered(index),
+                Err(WriteError::TooLong) => {
+                    let len = payload.len();
+                    batch.give_up(index, format!("{len} bytes are too long for a datagram"));
+                }
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        result.map_err(|error| self.failed(error))
+    }
+
+    /// What the host is told of an error; a connection that is no more is forgotten.
+    fn failed(&mut self, error: WriteError) -> SendError {
+        if let WriteError::Broken(_) = error {
+            self.disconnect();
+        }
+        self.retry("write to", error)
     }
 
     fn disconnect(&mut self) {
@@ -143,23 +194,21 @@ impl Driver for Unix {
 
     fn send(&mut self, batch: &Batch<'_>) -> Result<(), SendError> {
         self.connect(batch)?;
+        let deadline = Instant::now() + self.settings.unix_write_timeout.duration();
+        if self.settings.unix_socket_type == SocketType::Datagram {
+            return self.send_datagrams(batch, deadline);
+        }
         self.lines.clear();
         self.lines.shrink_to(LINES_KEPT_MAX);
         for payload in batch.payloads() {
             self.lines.extend_from_slice(payload);
             self.lines.push(b'\n');
         }
-        let deadline = Instant::now() + self.settings.unix_write_timeout.duration();
         let mut written = self.begun.as_ref().map_or(0, |begun| begun.sent);
         let connection = self.connection.as_ref().expect("invariant: connected above");
         let result = connection.write(&self.lines, &mut written, deadline);
         self.mark(batch, written);
-        result.map_err(|error| {
-            if let WriteError::Broken(_) = error {
-                self.disconnect();
-            }
-            self.retry("write to", error)
-        })
+        result.map_err(|error| self.failed(error))
     }
 
     fn reopen(&mut self) -> Result<(), SendError> {

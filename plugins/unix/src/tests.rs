@@ -1,6 +1,6 @@
 use std::{
     io::{BufRead, BufReader, Read},
-    os::unix::net::{UnixListener, UnixStream},
+    os::unix::net::{UnixDatagram, UnixListener, UnixStream},
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -226,4 +226,97 @@ fn a_payload_cut_by_a_break_is_sent_again() {
     let reader = thread::spawn(move || line(&mut accept(&listener)));
     assert_eq!(driver.send(&payloads[delivered..=delivered]), Sent::whole(1));
     assert!(reader.join().unwrap() == format!("{}\n", payloads[delivered]));
+}
+
+fn open_datagram(path: &Path, timeout: u64) -> DriverRunner {
+    let settings = json!({
+        "unix_path": path, "unix_write_timeout": timeout, "unix_socket_type": "datagram",
+    });
+    DriverRunner::open::<Unix>(&settings).unwrap()
+}
+
+fn receive(socket: &UnixDatagram) -> String {
+    let mut datagram = vec![0; 1 << 20];
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let length = socket.recv(&mut datagram).unwrap();
+    String::from_utf8(datagram[..length].to_vec()).unwrap()
+}
+
+#[test]
+fn datagrams_are_payloads() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let mut driver = open_datagram(&path, 10_000);
+    assert!(reason(&driver.send(&["one"])).ends_with("No such file or directory (os error 2)"));
+    let peer = UnixDatagram::bind(&path).unwrap();
+    let long = "x".repeat(1 << 22);
+    let sent = driver.send(&["one", "", &long, "four\n"]);
+    assert_eq!((sent.delivered.as_slice(), sent.error), (&[0, 1, 3][..], None));
+    assert_eq!(sent.given_up, [(2, "4194304 bytes are too long for a datagram".to_owned())]);
+    assert_eq!([receive(&peer), receive(&peer), receive(&peer)], ["one", "", "four\n"]);
+
+    // A peer that has restarted.
+    drop(peer);
+    std::fs::remove_file(&path).unwrap();
+    let peer = UnixDatagram::bind(&path).unwrap();
+    let sent = driver.send(&["five"]);
+    assert!(reason(&sent).contains("Connection refused"), "{sent:?}");
+    assert_eq!(driver.send(&["five"]), Sent::whole(1));
+    assert_eq!(receive(&peer), "five");
+}
+
+#[test]
+fn datagrams_wait_for_a_bounded_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let peer = UnixDatagram::bind(&path).unwrap();
+    let mut driver = open_datagram(&path, 100);
+    let payloads: Vec<_> = (0..2000).map(|number| number.to_string()).collect();
+    let sent = driver.send(&payloads);
+    assert!(reason(&sent).ends_with("the peer does not read"), "{sent:?}");
+    let mut delivered = sent.delivered.len();
+    assert!((1..2000).contains(&delivered));
+    let reader = thread::spawn(move || (0..2000).map(|_| receive(&peer)).collect::<Vec<_>>());
+    while delivered < 2000 {
+        delivered += driver.send(&payloads[delivered..]).delivered.len();
+    }
+    assert_eq!(reader.join().unwrap(), payloads);
+}
+
+/// What the peer of each connection does, in turn, with lines that are not lost by it: some read
+/// nothing, some a piece, some are slow. Every line arrives whole.
+#[test]
+fn lines_survive_peers_of_all_kinds() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut driver = open_hasty(&path);
+    let payloads = large_payloads();
+    let peers = thread::spawn(move || {
+        drop(listener.accept().unwrap());
+        let mut piece = vec![0; 150_000];
+        listener.accept().unwrap().0.read_exact(&mut piece).unwrap();
+        // Slow: less than a line in the time that the driver waits.
+        let mut slow = listener.accept().unwrap().0;
+        let mut read = Vec::new();
+        let mut piece = [0; 10_000];
+        while let Ok(count @ 1..) = slow.read(&mut piece) {
+            read.extend_from_slice(&piece[..count]);
+            thread::sleep(Duration::from_millis(1));
+        }
+        String::from_utf8(read).unwrap()
+    });
+    let mut left: Vec<_> = payloads.clone();
+    let start = Instant::now();
+    while !left.is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        let sent = driver.send(&left);
+        left.drain(..sent.delivered.len());
+    }
+    drop(driver);
+    let read = peers.join().unwrap();
+    // What the first two took is lost with them, but all of the last one's lines are whole.
+    let lines: Vec<_> = read.lines().collect();
+    assert!(read.ends_with('\n') && !lines.is_empty());
+    assert!(lines == payloads[payloads.len() - lines.len()..]);
 }

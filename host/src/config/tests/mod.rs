@@ -70,6 +70,7 @@ fn plugins() -> Plugins {
         "unix_connect_timeout": {"type": "integer", "format": "milliseconds", "default": 250,
             "maximum": 3_600_000, "x-aliases": ["transport_timeout"]},
         "unix_write_timeout": {"type": "integer", "format": "milliseconds", "default": 1000},
+        "unix_socket_type": {"enum": ["stream", "datagram"], "default": "stream"},
     }, "required": ["unix_path"]});
     let http_post = json!({"properties": {
         "http_post_url": {"type": "string", "x-aliases": ["transport_args"]},
