@@ -24,8 +24,9 @@
 //! fails, the batch is written again, and its lines may be in the file twice.
 //!
 //! *A path at fault* (a link, no directory, no right) costs only its own payloads: with
-//! variables in the path they are given up, since others must not wait for them; without, they
-//! wait until the path is usable.
+//! variables in the path they are given up, since others must not wait for them. Without, or if
+//! the directory is missing that stands before the first variable, they wait until the path
+//! is usable.
 
 #![deny(unsafe_code)]
 
@@ -109,7 +110,7 @@ impl File {
             let (count, appended) = self.append(path, batch, members.iter().copied(), now);
             members[..count].iter().for_each(|&index| batch.delivered(index));
             match appended {
-                Err(failure) if failure.is_of_the_path => {
+                Err(failure) if failure.is_of_the_path && self.path.has_base() => {
                     members[count..].iter().for_each(|&at| batch.give_up(at, &failure.reason));
                 }
                 appended => result = result.and(appended),

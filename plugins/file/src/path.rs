@@ -34,6 +34,15 @@ impl PathTemplate {
         self.template.constant().map(Path::new)
     }
 
+    /// Whether the directory is there that all paths begin with: if not, no value is at fault.
+    pub(crate) fn has_base(&self) -> bool {
+        // The prefix may end within a name, or with a slash.
+        match self.template.prefix().rsplit_once('/') {
+            Some(("", _)) | None => true,
+            Some((directory, _)) => Path::new(directory).is_dir(),
+        }
+    }
+
     /// What of an event decides.
     pub(crate) fn wants(&self) -> &[LabelPart] {
         self.template.wants()

@@ -60,9 +60,15 @@ fn directories_are_made_on_request() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("logs/%{domain}/%{event}");
     let batch = [("1", ["a", "e"]), ("2", ["..", "/"])];
+    // What no value is at fault for is waited for.
+    let sent = open_with(&path, json!({})).send_labelled(&batch);
+    let reason = super::refusal(sent);
+    assert!(reason.ends_with("its directory does not exist"), "{reason}");
+    fs::create_dir(dir.path().join("logs")).unwrap();
     let sent = open_with(&path, json!({})).send_labelled(&batch);
     assert_eq!((sent.given_up.len(), sent.error), (2, None));
     assert!(sent.given_up[0].1.ends_with("its directory does not exist"));
+    fs::remove_dir(dir.path().join("logs")).unwrap();
     for fsync in ["never", "batch"] {
         let settings = json!({ "file_create_directories": true, "file_fsync": fsync });
         assert_eq!(open_with(&path, settings).send_labelled(&batch), Sent::whole(2));
