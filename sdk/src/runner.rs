@@ -129,9 +129,20 @@ impl DriverRunner {
     ///
     /// When the payloads together pass 4 GiB.
     pub fn send<P: AsRef<[u8]>>(&mut self, payloads: &[P]) -> Sent {
+        self.batches += 1;
+        self.send_again(payloads)
+    }
+
+    /// Sends the rest of the last batch, as the host does with what a driver has neither
+    /// delivered nor given up: under the same number.
+    ///
+    /// # Panics
+    ///
+    /// As in [`send`](Self::send).
+    pub fn send_again<P: AsRef<[u8]>>(&mut self, payloads: &[P]) -> Sent {
         let values = vec![""; self.wants.len()];
         let labelled: Vec<_> = payloads.iter().map(|payload| (payload, &values)).collect();
-        self.send_labelled(&labelled)
+        self.send_batch(&labelled)
     }
 
     /// Sends a batch of payloads, each with the values of what the driver
@@ -142,6 +153,16 @@ impl DriverRunner {
     /// When a label has too few or too many values, and when the payloads or the labels together
     /// pass 4 GiB.
     pub fn send_labelled<P, L, V>(&mut self, payloads: &[(P, L)]) -> Sent
+    where
+        P: AsRef<[u8]>,
+        L: AsRef<[V]>,
+        V: AsRef<[u8]>,
+    {
+        self.batches += 1;
+        self.send_batch(payloads)
+    }
+
+    fn send_batch<P, L, V>(&mut self, payloads: &[(P, L)]) -> Sent
     where
         P: AsRef<[u8]>,
         L: AsRef<[V]>,
@@ -160,7 +181,6 @@ impl DriverRunner {
             }
         }
         let mut outcomes = vec![outcome::PENDING; ends.len()];
-        self.batches += 1;
         let payloads = Payloads {
             bytes: &bytes,
             ends: &ends,
