@@ -5,74 +5,144 @@ use std::{
     time::Duration,
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use fantail_sdk::{DriverContext, PluginError};
-use percent_encoding::percent_decode_str;
 use ureq::{
     Agent, Proxy, ProxyProtocol,
     config::Config,
-    http::{HeaderValue, Uri, header},
+    http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header},
     unversioned::transport::DefaultConnector,
 };
 
-use crate::{Settings, names::Names, outcome::Outcome, tls};
+use crate::{
+    Settings,
+    body::Shape,
+    headers,
+    names::Names,
+    outcome::{Outcome, Waits},
+    redirect,
+    secrets::Authorization,
+    tls,
+};
 
-/// Where requests go, and the connections there.
+/// Where requests go, what they say besides their bodies, and the connections there.
 pub(crate) struct Client {
     agent: Agent,
     url: Uri,
-    timeout: Duration,
-    content_type: HeaderValue,
-    authorization: Option<HeaderValue>,
+    headers: HeaderMap,
+    authorization: Authorization,
+    redirects_max: u32,
+    waits: Waits,
 }
 
 /// The part of a response's body that is read, so that the connection can be used
 /// again; a longer one costs the connection.
 const BODY_MAX: u64 = 64 * 1024;
 
-/// How long a connection stays open unused: less than the 5 seconds after which
-/// common servers close theirs, so that no request meets a closing connection.
-const IDLE_MAX: Duration = Duration::from_secs(4);
+/// The part of it that may become part of a reason.
+const BODY_KEPT: u64 = 1024;
 
 /// The bytes a connection reads or writes at a time.
 const BUFFER_SIZE: usize = 16 * 1024;
 
 impl Client {
-    /// Checks the settings and reads certificates; connects to nothing.
-    pub(crate) fn open(settings: &Settings, context: &DriverContext) -> Result<Self, PluginError> {
+    /// Checks the settings and reads certificates and secrets; connects to nothing.
+    pub(crate) fn open(
+        settings: &Settings,
+        context: &DriverContext,
+        shape: Shape,
+    ) -> Result<Self, PluginError> {
         let url = parse_url(&settings.http_post_url)?;
-        let content_type = match context.content_type.as_str() {
-            "" => "application/octet-stream",
-            set => set,
-        };
         let config = config(settings, context, &url)?;
+        let authorization = Authorization::open(settings, &url)?;
+        let is_authorized = authorization.value().is_some();
         Ok(Client {
             agent: Agent::with_parts(config, DefaultConnector::new(), Names::default()),
-            timeout: settings.http_client_request_absolute_timeout.duration(),
-            content_type: header_value("the format's content type", content_type)?,
-            authorization: authorization(&url)?,
+            headers: headers::headers(settings, context, shape, is_authorized)?,
+            authorization,
+            redirects_max: settings.redirects(),
+            waits: Waits {
+                request: settings.http_client_request_absolute_timeout.duration(),
+                response: settings.http_client_request_timeout.duration(),
+                connect: settings.http_client_connect_timeout.duration(),
+                retry_after_max: settings.http_client_max_auto_retry_delay.duration(),
+            },
             url,
         })
     }
 
-    /// Posts a payload and waits for the response.
-    pub(crate) fn post(&self, payload: &[u8]) -> Outcome {
-        let mut request =
-            self.agent.post(&self.url).header(header::CONTENT_TYPE, &self.content_type);
-        if let Some(authorization) = &self.authorization {
+    /// Posts a body and waits for the response; once more if the server does not
+    /// believe us and we have something new to say.
+    pub(crate) fn post(&self, body: &[u8]) -> Outcome {
+        let told = self.authorization.value();
+        match self.follow(told.as_ref(), body) {
+            Ok(response)
+                if response.status() == StatusCode::UNAUTHORIZED
+                    && self.authorization.renew(told.as_ref()) =>
+            {
+                drained(response);
+                self.follow(self.authorization.value().as_ref(), body)
+            }
+            other => other,
+        }
+        .map_or_else(
+            |error| Outcome::of_error(&error, &self.waits),
+            |response| {
+                let (status, headers) = (response.status(), response.headers().clone());
+                let words = drained(response);
+                Outcome::of_response(status, &headers, &words, &self.waits)
+            },
+        )
+    }
+
+    /// Posts a body there, or where the server says instead.
+    fn follow(
+        &self,
+        authorization: Option<&HeaderValue>,
+        body: &[u8],
+    ) -> Result<Response<ureq::Body>, ureq::Error> {
+        let mut response = self.request(&self.url, true, authorization, body)?;
+        let mut url = self.url.clone();
+        for _ in 0..self.redirects_max {
+            let Some(next) = redirect::target(&url, &response) else { break };
+            drained(response);
+            let is_ours = redirect::same_server(&self.url, &next);
+            response = self.request(&next, is_ours, authorization.filter(|_| is_ours), body)?;
+            url = next;
+        }
+        Ok(response)
+    }
+
+    /// The one place where requests are made. What the configuration tells `ours` is
+    /// nobody else's business.
+    fn request(
+        &self,
+        url: &Uri,
+        ours: bool,
+        authorization: Option<&HeaderValue>,
+        body: &[u8],
+    ) -> Result<Response<ureq::Body>, ureq::Error> {
+        let mut request = self.agent.post(url);
+        for (name, value) in self.headers.iter().filter(|(_, value)| ours || !value.is_sensitive())
+        {
+            request = request.header(name, value);
+        }
+        if let Some(authorization) = authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
-        match request.send(payload) {
-            Ok(response) => {
-                let outcome = Outcome::of_response(response.status(), response.headers());
-                // The status has said it all: a body that breaks off changes nothing.
-                let mut body = response.into_body().into_reader().take(BODY_MAX);
-                let _ = io::copy(&mut body, &mut io::sink());
-                outcome
-            }
-            Err(error) => Outcome::of_error(&error, self.timeout),
-        }
+        request.send(body)
     }
+}
+
+/// Reads a response to its end, if that is near, for its connection to be used again.
+/// Returns its beginning.
+fn drained(response: Response<ureq::Body>) -> Vec<u8> {
+    // The status has said it all: a body that breaks off changes nothing.
+    let mut words = Vec::new();
+    let mut body = response.into_body().into_reader().take(BODY_MAX);
+    if body.by_ref().take(BODY_KEPT).read_to_end(&mut words).is_ok() {
+        let _ = io::copy(&mut body, &mut io::sink());
+    }
+    words
 }
 
 fn config(settings: &Settings, context: &DriverContext, url: &Uri) -> Result<Config, PluginError> {
@@ -80,8 +150,13 @@ fn config(settings: &Settings, context: &DriverContext, url: &Uri) -> Result<Con
         "" => &context.user_agent,
         set => set,
     };
-    header_value("http_client_user_agent", user_agent)?;
-    let connections = settings.http_client_max_parallel_connections as usize;
+    headers::value("http_client_user_agent", user_agent)?;
+    let idle_max = settings.http_client_max_idle_time.duration();
+    let connections = match idle_max {
+        Duration::ZERO => 0,
+        _ => settings.http_client_max_parallel_connections as usize,
+    };
+    let set = |length: Duration| (!length.is_zero()).then_some(length);
     let proxy = proxy(settings)?;
     let proxy_has_tls =
         proxy.as_ref().is_some_and(|proxy| proxy.protocol() == ProxyProtocol::Https);
@@ -89,13 +164,16 @@ fn config(settings: &Settings, context: &DriverContext, url: &Uri) -> Result<Con
         .http_status_as_error(false)
         .max_redirects(0)
         .timeout_global(Some(settings.http_client_request_absolute_timeout.duration()))
+        .timeout_recv_response(Some(settings.http_client_request_timeout.duration()))
+        .timeout_connect(set(settings.http_client_connect_timeout.duration()))
         .user_agent(user_agent)
         .input_buffer_size(BUFFER_SIZE)
         .output_buffer_size(BUFFER_SIZE)
         .max_idle_connections(connections)
         .max_idle_connections_per_host(connections)
-        .max_idle_age(IDLE_MAX);
-    if proxy_has_tls || url.scheme_str() == Some("https") {
+        .max_idle_age(idle_max);
+    // A redirect may lead from one to the other.
+    if proxy_has_tls || url.scheme_str() == Some("https") || settings.redirects() > 0 {
         config = config.tls_config(tls::config(settings)?);
     }
     Ok(config.proxy(proxy).build())
@@ -114,20 +192,6 @@ fn parse_url(url: &str) -> Result<Uri, PluginError> {
         return Err(error("names no host"));
     }
     Ok(url)
-}
-
-/// Basic authentication (RFC 7617) from the user and password in the URL.
-fn authorization(url: &Uri) -> Result<Option<HeaderValue>, PluginError> {
-    let authority = url.authority().map_or("", |authority| authority.as_str());
-    let Some((user_and_password, _)) = authority.rsplit_once('@') else { return Ok(None) };
-    let (user, password) = user_and_password.split_once(':').unwrap_or((user_and_password, ""));
-    let mut credentials: Vec<u8> = percent_decode_str(user).collect();
-    credentials.push(b':');
-    credentials.extend(percent_decode_str(password));
-    let mut value =
-        header_value("http_post_url", &format!("Basic {}", BASE64_STANDARD.encode(credentials)))?;
-    value.set_sensitive(true);
-    Ok(Some(value))
 }
 
 fn proxy(settings: &Settings) -> Result<Option<Proxy>, PluginError> {
@@ -150,9 +214,4 @@ fn proxy(settings: &Settings) -> Result<Option<Proxy>, PluginError> {
         .build()
         .map(Some)
         .map_err(|_| error())
-}
-
-fn header_value(what: &str, text: &str) -> Result<HeaderValue, PluginError> {
-    HeaderValue::from_str(text)
-        .map_err(|_| PluginError::new(format!("{what} can't stand in an HTTP header")))
 }

@@ -1,21 +1,34 @@
-//! The driver `http-post`: one POST request an event.
+//! The driver `http-post`: events as POST requests, one or many in each.
 //!
-//! The payload is the request's body; `Content-Type` says what the format says. A
+//! By default a payload is a request's body; `http_post_batch` puts many into one. A
 //! batch's requests go over up to `http_client_max_parallel_connections` connections
 //! at a time, which stay open for the next ones. The timeout is each request's own,
 //! from its start: a slow server delays events and loses none.
 //!
-//! | what comes back | what becomes of the payload |
+//! Only what the server says about *this content* costs an event. Whatever somebody can
+//! put right (a password, a URL, a certificate, a quota) is waited for:
+//!
+//! | what comes back | what becomes of the payloads |
 //! | --- | --- |
-//! | 2xx | delivered, whatever the body |
-//! | 408, 425, 429, 5xx | sent again later; with `Retry-After: SECONDS`, not before that (10 min at most) |
-//! | 3xx | given up: redirects are not followed, the reason says where to |
-//! | other 4xx | given up: `HTTP 400 Bad Request` |
-//! | no connection, a broken one, no response in time, no HTTP, a certificate that is not valid | sent again later |
+//! | 2xx, 207 and 204 too | delivered, whatever the body |
+//! | 400, 409, 413, 422; 4xx that are not named here | *refused*: a request of several is halved until the one is found; that one is given up, with the status and the body's beginning as reason |
+//! | 3xx (unless followed), 401 to 407, 410, 411, 412, 414, 415, 417, 421, 426, 428, 431, 501, 505, 511 | *barred*: sent again later |
+//! | 408, 423, 424, 425, 429, 502, 503, 504; 413 with `Retry-After` | *busy*: sent again later |
+//! | 500 and other 5xx, 1xx, no HTTP, no response in time, a connection that breaks | *fault*: sent again later |
+//! | no address, no connection, a certificate that is not valid, a proxy that does not connect | *unreached*: sent again later |
+//!
+//! `Retry-After`, in seconds or as a date, is obeyed with every status that is sent again
+//! later, up to `http_client_max_auto_retry_delay`.
+//!
+//! A payload may also bring down the server, or be what a firewall bars. So from its third
+//! fault or bar on, a payload is in requests of half the size each time, until it is alone.
+//! One that is barred alone five times, while the server takes others, is given up; so is
+//! one that `http_client_request_max_attempts` ends.
 //!
 //! As many failures in a row as there are connections, a `Retry-After` or 5
 //! seconds end a batch early: what has not been sent is left to the host. A request whose
-//! connection broke may have arrived all the same; it is sent again.
+//! connection broke may have arrived all the same; it is sent again. Over one connection
+//! payloads arrive in their order; over several, later ones may be first.
 //!
 //! Names are looked up beside the requests, one lookup at a time, and kept for 30
 //! seconds: one that takes longer than a request may is there for the next.
@@ -23,15 +36,21 @@
 #![deny(unsafe_code)]
 
 mod batch;
+mod body;
 mod client;
+mod headers;
+mod history;
 mod names;
 mod outcome;
+mod redirect;
+mod secrets;
 mod settings;
 mod tls;
 
 use fantail_sdk::{Batch, Driver, DriverContext, PluginError, SendError, export_driver};
 
 use batch::Poster;
+use body::Shape;
 use client::Client;
 pub use settings::Settings;
 
@@ -44,8 +63,9 @@ pub struct HttpPost {
 
 impl HttpPost {
     fn poster(settings: &Settings, context: &DriverContext) -> Result<Poster, PluginError> {
-        let client = Client::open(settings, context)?;
-        Ok(Poster::new(client, settings.http_client_max_parallel_connections))
+        let shape = Shape::new(settings, headers::content_type(context))?;
+        let client = Client::open(settings, context, shape)?;
+        Ok(Poster::new(client, shape, settings))
     }
 }
 
@@ -62,7 +82,7 @@ impl Driver for HttpPost {
         self.poster.send(batch)
     }
 
-    /// Closes all connections, forgets addresses, and reads certificates anew.
+    /// Closes all connections, forgets addresses, and reads certificates and secrets anew.
     fn reopen(&mut self) -> Result<(), SendError> {
         self.poster = Self::poster(&self.settings, &self.context).map_err(SendError::retry)?;
         Ok(())

@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 use fantail_sdk::PluginError;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
-use crate::Settings;
+use crate::{Settings, secrets::warn_if_readable};
 
 /// Reads the certificates that the settings name, or the system's.
 pub(crate) fn config(settings: &Settings) -> Result<TlsConfig, PluginError> {
@@ -42,6 +42,7 @@ fn client_cert(settings: &Settings) -> Result<Option<ClientCert>, PluginError> {
         (false, false) => {
             let chain = certificates("ssl_client_cert_file", cert)?;
             let pem = read("ssl_client_key_file", key)?;
+            warn_if_readable("ssl_client_key_file", key);
             let key = PrivateKey::from_pem(&pem).map_err(|_| {
                 PluginError::new(format!("ssl_client_key_file {}: no private key", key.display()))
             })?;

@@ -1,3 +1,5 @@
+mod asking;
+mod batching;
 mod server;
 mod trust;
 
@@ -79,6 +81,11 @@ fn settings_are_documented() {
     let timeout = json!(["transport_timeout"]);
     check("http_client_request_absolute_timeout", json!(250), timeout, json!(true));
     check("http_client_max_parallel_connections", json!(4), Value::Null, json!(true));
+    check("http_client_request_timeout", json!(60_000), Value::Null, json!(true));
+    check("http_client_max_idle_time", json!(4_000), Value::Null, json!(true));
+    check("http_client_request_max_attempts", json!(0), Value::Null, Value::Null);
+    check("http_post_batch", json!("none"), Value::Null, Value::Null);
+    check("http_post_headers", json!({}), Value::Null, Value::Null);
     check("ssl_client_ca_file", json!(""), Value::Null, json!(true));
     check("ssl_client_require_valid_cert", json!(true), Value::Null, json!(true));
 }
@@ -244,15 +251,6 @@ fn the_server_can_ask_for_a_pause() {
     let reason = "HTTP 429 Too Many Requests".to_owned();
     assert_eq!(sent.error, Some(SentError::Retry(reason, Some(7000))));
     assert_eq!(server.requests().len(), 4);
-}
-
-#[test]
-fn redirects_are_not_followed() {
-    let server =
-        Server::start(|_, _| Reply::Status("302 Found", "Location: /elsewhere\r\n", vec![]));
-    let sent = open_patient(&server).send(&["one"]);
-    assert_eq!(sent.given_up, [(0, "HTTP 302 Found, to /elsewhere".to_owned())]);
-    assert_eq!(sent.error, None);
 }
 
 #[test]

@@ -43,11 +43,18 @@ struct Shared {
     connections: AtomicUsize,
 }
 
-/// A request as it came.
+/// A request as it came; its body is decoded.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) head: String,
     pub(crate) body: String,
+}
+
+impl Request {
+    /// The value of a header, if there is one.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
 }
 
 /// A connection, with TLS or without.
@@ -153,5 +160,15 @@ fn read(stream: &mut impl BufRead) -> Option<Request> {
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
     let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
     stream.read_exact(&mut body).ok()?;
+    let body = match head.lines().find_map(|line| line.strip_prefix("content-encoding: ")) {
+        Some("gzip") => {
+            let mut plain = Vec::new();
+            flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut plain).unwrap();
+            plain
+        }
+        Some("zstd") => zstd::decode_all(&body[..]).unwrap(),
+        Some(other) => panic!("{other}"),
+        None => body,
+    };
     Some(Request { head, body: String::from_utf8(body).unwrap() })
 }

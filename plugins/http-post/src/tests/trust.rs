@@ -67,7 +67,12 @@ fn a_server_is_trusted_by_its_authority() {
 #[test]
 fn an_unknown_authority_is_not_trusted() {
     let server = server(false);
-    let reason = refusal(send(&server, json!({ "ssl_client_ca_file": file("client.pem") })));
+    let settings = json!({
+        "ssl_client_ca_file": file("client.pem"),
+        // What has not been sent has not been tried.
+        "http_client_request_max_attempts": 1,
+    });
+    let reason = refusal(send(&server, settings));
     assert!(reason.contains("invalid peer certificate: UnknownIssuer"), "{reason}");
     assert!(server.bodies().is_empty());
 }
