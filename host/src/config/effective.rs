@@ -226,6 +226,7 @@ fn exporter(config: &ExporterConfig, name: &str) -> Shown {
         },
         "batch_max_size" => print_size(config.batch_max_size),
         "batch_max_events" => config.batch_max_events.to_string(),
+        "batch_timeout" => print_duration(config.batch_timeout),
         "retry_min_pause" => print_duration(config.retry_min_pause),
         "retry_max_pause" => print_duration(config.retry_max_pause),
         _ => return Shown::Absent,

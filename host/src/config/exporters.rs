@@ -162,6 +162,7 @@ pub(super) fn read(
         },
         batch_max_size,
         batch_max_events: reader.count(section, "batch_max_events") as u64,
+        batch_timeout: reader.duration(section, "batch_timeout").value,
         retry_min_pause: retry_min_pause.value,
         retry_max_pause: retry_max_pause.value,
     })

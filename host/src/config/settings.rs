@@ -252,6 +252,8 @@ pub struct ExporterConfig {
     pub batch_max_size: u64,
     /// A batch is closed when it has this many events; 0 is no limit.
     pub batch_max_events: u64,
+    /// How long a batch that is not full waits for more; zero is not at all.
+    pub batch_timeout: Duration,
     /// The pause after a first failure.
     pub retry_min_pause: Duration,
     /// The longest pause; not shorter than `retry_min_pause`.

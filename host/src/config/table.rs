@@ -143,6 +143,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(Exporter, "queue_full", Choice(&["block", "drop_newest", "drop_oldest"]), "block", "What happens to an event that finds the queue full: inputs wait, or it is dropped, or the oldest batch is."),
     setting(Exporter, "batch_max_size", Size(1, 256 << 20), "64 KiB", "A batch of this size is handed to the driver at once."),
     setting(Exporter, "batch_max_events", Number(0, 1_000_000_000), "0", "A batch of so many events is handed to the driver at once. 0 is no limit."),
+    setting(Exporter, "batch_timeout", Duration, "0", "How long a batch that is not full waits for more events. 0 hands it over as soon as nothing is left to read."),
     setting(Exporter, "retry_min_pause", Duration, "100 ms", "The pause after a first failure. Each further failure doubles it."),
     setting(Exporter, "retry_max_pause", Duration, "30 s", "The longest pause between two attempts."),
 

@@ -5,4 +5,4 @@ mod label;
 mod stage;
 
 pub use label::{Here, Label};
-pub use stage::{BatchLimits, FormatSource, Stage, StagePlan};
+pub use stage::{BatchLimits, Closed, FormatSource, Stage, StagePlan};

@@ -50,13 +50,39 @@ impl FormatSource {
     }
 }
 
-/// When an open batch is closed, besides when a worker has nothing left to read.
+/// When an open batch is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchLimits {
     /// As soon as it has this many bytes, those of labels included.
     pub bytes: usize,
     /// As soon as it has this many payloads.
     pub events: usize,
+    /// When its first payload is so old; zero: as soon as a worker has nothing left
+    /// to read.
+    pub timeout: Duration,
+}
+
+/// What became of open batches that were to be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// None is open any more.
+    All,
+    /// Some may wait for more payloads, and for so long at least.
+    Waiting(Duration),
+    /// Some queue has no room: try again when it has.
+    Blocked,
+}
+
+impl Closed {
+    /// What became of several batches, by what became of some and of the others.
+    #[must_use]
+    pub fn and(self, other: Closed) -> Closed {
+        match (self, other) {
+            (Closed::Blocked, _) | (_, Closed::Blocked) => Closed::Blocked,
+            (Closed::Waiting(one), Closed::Waiting(other)) => Closed::Waiting(one.min(other)),
+            (Closed::All, one) | (one, Closed::All) => one,
+        }
+    }
 }
 
 /// What every worker's stage of an exporter is made from.
@@ -227,6 +253,25 @@ impl Stage {
                 false
             }
         }
+    }
+
+    /// Closes the open batch, unless it may still wait for more payloads at the moment
+    /// `now`.
+    pub fn close_due(&mut self, now: Instant) -> Closed {
+        let timeout = self.plan.limits.timeout;
+        if !timeout.is_zero() && !self.batch.is_empty() && !self.is_full() {
+            let left = timeout.saturating_sub(self.batch.age(now));
+            if !left.is_zero() {
+                self.publish();
+                return Closed::Waiting(left);
+            }
+        }
+        if self.close_batch() { Closed::All } else { Closed::Blocked }
+    }
+
+    /// How long the open batch may wait for more payloads.
+    pub fn timeout(&self) -> Duration {
+        self.plan.limits.timeout
     }
 
     /// Adds to the ledger what was counted here.

@@ -31,6 +31,7 @@ use super::{
     worker::LAST_READS,
 };
 use crate::{
+    format::Closed,
     pipeline::{Lane, LaneUpdate},
     queue::Wake,
 };
@@ -296,16 +297,23 @@ impl State {
     }
 
     /// Waits until something can be read; false when the reader is to end. Before
-    /// it waits, every open batch is closed.
+    /// it waits, every open batch is closed that does not wait for more.
     fn wait_for_bytes(&mut self, file: &OwnedFd, pipe: bool) -> bool {
         while !self.stopped() {
             self.adopt_updates();
             if self.poll(Some(file), Some(0)) {
                 return true;
             }
-            if !self.lane.flush() {
-                self.wait_for_room();
-            } else if !self.stopped() && self.poll(Some(file), None) {
+            let patience = match self.lane.flush_due() {
+                Closed::Blocked => {
+                    self.wait_for_room();
+                    continue;
+                }
+                // A millisecond more than the rest of one, so that it is over then.
+                Closed::Waiting(left) => i64::try_from(left.as_millis() + 1).ok(),
+                Closed::All => None,
+            };
+            if !self.stopped() && self.poll(Some(file), patience) {
                 // Looked once more at the stop: the poll without patience may have
                 // taken the wake-up that came with it.
                 return true;

@@ -31,6 +31,7 @@ use super::{
     session::{Input, InputKind},
 };
 use crate::{
+    format::Closed,
     pipeline::{Lane, LaneUpdate},
     queue::Wake,
 };
@@ -69,6 +70,9 @@ pub struct WorkerThread {
 
 /// The token of the worker's own wake-up among the connections' ones.
 const WAKE_TOKEN: u64 = u64::MAX;
+
+/// How long to wait for room in a queue before it is tried again unasked.
+const BLOCKED_WAIT: Duration = Duration::from_millis(100);
 
 /// How long a thread that is to end goes on reading from peers that never stop.
 pub(super) const LAST_READS: Duration = Duration::from_secs(2);
@@ -153,8 +157,8 @@ impl Worker {
     fn run(mut self) {
         let mut ready = Vec::with_capacity(256);
         loop {
-            // With open batches the wait is none: they are closed as soon as
-            // nothing is left to read.
+            // With open batches the wait is none: as soon as nothing is left to
+            // read they are closed, or it is known how long they wait for more.
             let patience = match (self.lane.has_open_batches(), self.finish_by) {
                 (true, _) => Some(Timespec { tv_sec: 0, tv_nsec: 0 }),
                 (false, Some(_)) => Some(Timespec { tv_sec: 0, tv_nsec: 10_000_000 }),
@@ -185,19 +189,29 @@ impl Worker {
     }
 
     /// There is nothing to read: closes the open batches, and then waits for what
-    /// comes, or for room in a queue. True when the worker has ended.
+    /// comes, for room in a queue, or until a batch has waited long enough for more
+    /// payloads. True when the worker has ended.
     fn idle(&mut self, ready: &mut Vec<Event>) -> bool {
-        let flushed = self.lane.flush();
-        if flushed && self.finish_by.is_some() && self.connections.is_empty() {
+        let closed = match self.finish_by {
+            None => self.lane.flush_due(),
+            Some(_) if self.lane.flush() => Closed::All,
+            Some(_) => Closed::Blocked,
+        };
+        if closed == Closed::All && self.finish_by.is_some() && self.connections.is_empty() {
             return true;
         }
-        if !self.waiting.is_empty() {
+        let resumed = !self.waiting.is_empty();
+        if resumed {
             self.resume_waiting();
         }
-        if !flushed {
-            let patience = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-            self.wait(ready, Some(&patience));
-        }
+        let patience = match closed {
+            Closed::Blocked => BLOCKED_WAIT,
+            // Those that go on may have opened batches that wait for nothing.
+            Closed::Waiting(left) if !resumed => left,
+            Closed::Waiting(_) | Closed::All => return false,
+        };
+        // One that is too long for the system never ends.
+        self.wait(ready, Timespec::try_from(patience).ok().as_ref());
         false
     }
 

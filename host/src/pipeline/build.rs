@@ -279,6 +279,7 @@ fn build_exporter(
             0 => usize::MAX,
             events => size(events),
         },
+        timeout: config.batch_timeout,
     };
     // A batch that is full because of its events may be of any size.
     let batch_bytes = if limits.events == usize::MAX { limits.bytes } else { 0 };

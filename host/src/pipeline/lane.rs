@@ -11,13 +11,13 @@ use fantail_sdk::Timestamp;
 
 use crate::{
     event::{Event, Symbols, flatten::Flattener},
-    format::{Here, Stage, StagePlan},
+    format::{Closed, Here, Stage, StagePlan},
     route::{Router, Routes},
     statistics::{Counter, Statistics},
 };
 
 /// How long a payload may wait in an open batch while there is always something
-/// else to read.
+/// else to read, unless its exporter has it wait longer.
 const OPEN_MAX: Duration = Duration::from_millis(100);
 
 /// What lanes are made from.
@@ -63,8 +63,10 @@ pub struct Lane {
     now: Timestamp,
     /// The moment of `now` on the clock that only goes forward.
     read_at: Instant,
-    /// When the open batches were last closed.
+    /// When it was last looked which batches are to be closed.
     flushed_at: Instant,
+    /// When to look again while there is always something to read.
+    flush_interval: Duration,
     /// The stages, by their places, that an event since the last tick met full and
     /// whose queues block.
     blocked_by: Vec<usize>,
@@ -120,6 +122,7 @@ impl Lane {
             now: Timestamp::now(),
             read_at: Instant::now(),
             flushed_at: Instant::now(),
+            flush_interval: OPEN_MAX,
             blocked_by: Vec::new(),
         }
     }
@@ -146,6 +149,8 @@ impl Lane {
             });
         }
         self.retiring.extend(old.into_iter().flatten());
+        let timeouts = self.stages.iter().map(Stage::timeout).filter(|timeout| !timeout.is_zero());
+        self.flush_interval = timeouts.fold(OPEN_MAX, Duration::min);
         self.blocked_by.clear();
         self.close_retiring();
     }
@@ -160,9 +165,9 @@ impl Lane {
     /// it are exported "now".
     pub fn tick(&mut self) {
         self.read_at = Instant::now();
-        if self.read_at.duration_since(self.flushed_at) >= OPEN_MAX {
+        if self.read_at.duration_since(self.flushed_at) >= self.flush_interval {
             // What does not fit now is tried again at the next tick or flush.
-            self.flush();
+            self.flush_due_at(self.read_at);
         }
         self.now = Timestamp::now();
         self.blocked_by.clear();
@@ -204,8 +209,24 @@ impl Lane {
         exporters.iter().all(|&exporter| !self.stages[exporter].is_full())
     }
 
-    /// Closes every open batch, because there is nothing left to read. False when
-    /// some queue has no room: call again when it has.
+    /// Closes the open batches that don't wait for more, because there is nothing left
+    /// to read.
+    pub fn flush_due(&mut self) -> Closed {
+        self.flush_due_at(Instant::now())
+    }
+
+    fn flush_due_at(&mut self, now: Instant) -> Closed {
+        let mut closed = if self.close_retiring() { Closed::All } else { Closed::Blocked };
+        for stage in &mut self.stages {
+            closed = closed.and(stage.close_due(now));
+        }
+        self.counter.publish();
+        self.flushed_at = now;
+        closed
+    }
+
+    /// Closes every open batch, however long it might wait for more. False when some
+    /// queue has no room: call again when it has.
     pub fn flush(&mut self) -> bool {
         let mut flushed = self.close_retiring();
         for stage in &mut self.stages {
