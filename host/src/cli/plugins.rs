@@ -125,6 +125,7 @@ fn value_hint(property: &Property<'_>) -> String {
         PropertyKind::Milliseconds(..) => "TIME, as 250 ms or 5 min".into(),
         PropertyKind::Bytes(..) => "SIZE, as 64k or 32 MiB".into(),
         PropertyKind::List => "WORD ...".into(),
+        PropertyKind::Map => "NAME=VALUE ..., or a block { NAME = VALUE }".into(),
     }
 }
 
@@ -134,6 +135,7 @@ fn written(value: &Value, kind: &PropertyKind<'_>) -> String {
         (Value::Null, _) => "none".into(),
         (Value::String(text), _) if text.is_empty() => "empty".into(),
         (Value::String(text), _) => text.clone(),
+        (Value::Object(pairs), _) if pairs.is_empty() => "empty".into(),
         (Value::Bool(yes), _) => if *yes { "yes" } else { "no" }.into(),
         (Value::Number(number), PropertyKind::Milliseconds(..)) => format!("{number} ms"),
         (Value::Number(number), PropertyKind::Bytes(..)) => format!("{number} B"),

@@ -16,7 +16,7 @@ use super::settings::{ExporterConfig, QueueFull, QueueKind, SettingPlaces};
 use super::source::{Place, Placed};
 use super::table::{BlockKind, Kind};
 use super::text::Text;
-use super::tree::{BlockId, Tree};
+use super::tree::{Block, BlockId, Tree};
 use super::value;
 
 /// Settings of 2.3 that every exporter may have; a driver without arguments
@@ -241,6 +241,7 @@ fn refuse_unknown(
             reader.diagnostics.push(note);
         }
     }
+    refuse_blocks(reader, section, all());
     let names: Vec<&str> = all().map(|property| property.name).collect();
     let before = reader.diagnostics.len();
     reader.refuse_unknown(section, "", is_known, &names);
@@ -275,7 +276,14 @@ fn plugin_settings(
         });
         // As in Dovecot, an empty value is none.
         let text = text.filter(|text| !text.as_str().is_empty());
-        let value = text.as_ref().and_then(|text| property_value(reader, property, text));
+        let mut value = text.as_ref().and_then(|text| property_value(reader, property, text));
+        if property.kind == PropertyKind::Map {
+            let order = found.map_or(0, |(_, setting)| setting.order);
+            if let Some((pairs, place)) = map_of_block(reader, section, property, order, &value) {
+                value = Some(pairs);
+                places.push((property.name.to_owned(), place));
+            }
+        }
         if let Some(text) = &text {
             // An error message is no place for a password.
             let place = if property.secret { text.place().head() } else { text.place() };
@@ -297,6 +305,56 @@ fn plugin_settings(
         created.iter().for_each(|path| directory_exists(reader, path));
     }
     (settings, places)
+}
+
+/// The texts of a setting that is a block, and where it stands: added to those of the flat
+/// form, when they were written after that. An empty text takes a name out, as anywhere.
+fn map_of_block(
+    reader: &mut Reader<'_>,
+    section: Section,
+    property: &Property<'_>,
+    order: usize,
+    flat: &Option<Value>,
+) -> Option<(Value, Place)> {
+    let is_map = |block: &Block| {
+        block.name.is_none() && property.is_called(section.kind.short_name(block.kind.as_str()))
+    };
+    let (id, block) = reader.tree.children(section.id).find(|(_, block)| is_map(block))?;
+    let mut pairs = flat.as_ref().and_then(Value::as_object).cloned().unwrap_or_default();
+    for setting in block.settings.iter().filter(|setting| setting.order > order) {
+        let text = reader.variables.value(id, setting, &mut reader.diagnostics);
+        match text.as_str() {
+            "" => pairs.remove(setting.key.as_str()),
+            text => pairs.insert(setting.key.as_str().to_owned(), Value::from(text)),
+        };
+    }
+    Some((Value::Object(pairs), block.place()))
+}
+
+/// Refuses blocks in the place of settings that are none.
+fn refuse_blocks<'a>(
+    reader: &mut Reader<'_>,
+    section: Section,
+    properties: impl Iterator<Item = &'a Property<'a>> + Clone,
+) {
+    for (id, block) in reader.tree.children(section.id) {
+        let name = section.kind.short_name(block.kind.as_str());
+        let Some(property) = properties.clone().find(|property| property.is_called(name)) else {
+            continue;
+        };
+        let inner = reader.tree.children(id).next();
+        let (place, message) = match (&property.kind, &block.name, inner) {
+            (PropertyKind::Map, None, None) => continue,
+            (PropertyKind::Map, Some(_), _) => {
+                (block.place(), format!("the block `{name}` has no name"))
+            }
+            (PropertyKind::Map, None, Some((_, inner))) => {
+                (inner.kind.place(), format!("the block `{name}` has no blocks"))
+            }
+            _ => (block.kind.place(), format!("`{name}` is a setting, not a block")),
+        };
+        reader.error(place, message, format!("{}: {}", property.name, property.description));
+    }
 }
 
 /// Warns of a file that could not be made. It is no error: the directory may be

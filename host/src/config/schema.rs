@@ -2,8 +2,8 @@
 //! the plugins carry.
 //!
 //! A schema is an object with `properties` and `required`. Of a property these
-//! are understood: `type` (string, integer, boolean, array of strings; with
-//! null it is optional), `enum` and `oneOf` with `const`, `minimum` and
+//! are understood: `type` (string, integer, boolean, array of strings, object of
+//! strings; with null it is optional), `enum` and `oneOf` with `const`, `minimum` and
 //! `maximum`, `default`, `description`, `format` (`milliseconds`, `bytes`,
 //! `path-to-create`: a file that the plugin makes in a directory that must exist),
 //! `writeOnly` (a secret), `x-aliases` (other names), `x-global` (a setting
@@ -75,6 +75,8 @@ pub enum PropertyKind<'a> {
     Bytes(i64, i64),
     /// Words.
     List,
+    /// Texts under names: a block of `name = text` lines, or words `name=text`.
+    Map,
 }
 
 /// The settings of a schema, in its order.
@@ -135,6 +137,7 @@ impl<'a> PropertyKind<'a> {
             },
             Some("boolean") => PropertyKind::Boolean,
             Some("array") => PropertyKind::List,
+            Some("object") => PropertyKind::Map,
             _ => PropertyKind::Text,
         }
     }
@@ -172,6 +175,14 @@ impl<'a> PropertyKind<'a> {
             PropertyKind::List => {
                 Ok(value::words(written).into_iter().map(|range| &written[range]).collect())
             }
+            PropertyKind::Map => {
+                let words = value::words(written).into_iter().map(|range| &written[range]);
+                let pairs = words.map(|word| match word.split_once('=') {
+                    Some((name, text)) => Ok((name.to_owned(), Value::from(text))),
+                    None => Err("has a word that is not NAME=VALUE".to_owned()),
+                });
+                Ok(Value::Object(pairs.collect::<Result<_, _>>()?))
+            }
         }
     }
 
@@ -190,6 +201,12 @@ impl<'a> PropertyKind<'a> {
             (_, Value::Array(words)) => {
                 let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
                 super::effective::print_words(&words)
+            }
+            (_, Value::Object(pairs)) => {
+                let text = |text: &Value| text.as_str().unwrap_or_default().to_owned();
+                let words: Vec<String> =
+                    pairs.iter().map(|(name, value)| format!("{name}={}", text(value))).collect();
+                super::effective::print_words(&words.iter().map(String::as_str).collect::<Vec<_>>())
             }
             (_, other) => other.to_string(),
         }

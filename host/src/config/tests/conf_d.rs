@@ -112,6 +112,10 @@ fn collect(
         shown.push((kind, name, setting.value.written().as_str().to_owned()));
     }
     for (id, block) in tree.children(id) {
+        if block.kind.as_str() == "http_post_headers" {
+            shown.push((kind, block.kind.as_str().to_owned(), String::new()));
+            continue;
+        }
         let kind = match block.kind.as_str() {
             "input" => BlockKind::Input,
             "event_exporter" => BlockKind::Exporter,

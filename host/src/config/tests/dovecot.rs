@@ -313,12 +313,7 @@ fn tls_clients_have_blocks_as_well() {
 
 #[test]
 fn what_dovecots_clients_can_be_told_is_no_error() {
-    let names = [
-        "http_client_request_max_attempts",
-        "ssl_client_ca_dir",
-        "ssl_min_protocol",
-        "ssl_options",
-    ];
+    let names = ["http_client_rawlog_dir", "ssl_client_ca_dir", "ssl_min_protocol", "ssl_options"];
     let settings: String = names.iter().map(|name| format!(" {name} = 2\n")).collect();
     let exporter = format!(
         "event_exporter a {{\n driver = http-post\n http_post_url = http://x\n format = json\n{settings}}}\n"

@@ -256,3 +256,30 @@ fn an_unknown_plugin_hides_no_other_mistake() {
         assert!(found.contains(expected), "{expected}: {found}");
     }
 }
+
+#[test]
+fn blocks_stand_where_they_can() {
+    let check = |inner: &str, expected: &[&str]| {
+        let text = format!(
+            "event_exporter a {{\ndriver = http-post\nhttp_post_url = http://x\nformat = json\n{inner}\n}}\n\
+             metric a {{\nfilter = event=x\nexporter = a\n}}\n"
+        );
+        self::check(&text, expected);
+    };
+    check("test_pairs {\nX-A = 1\n}", &[]);
+    check("test_pairs b {\nX-A = 1\n}", &["error 5:12 [b]: the block `test_pairs` has no name"]);
+    check(
+        "test_pairs {\ninner {\n}\n}",
+        &["error 6:1 [inner]: the block `test_pairs` has no blocks"],
+    );
+    check("test_size {\n}", &["error 5:1 [test_size]: `test_size` is a setting, not a block"]);
+    check("test_pairs = a b=c", &["error 5:14 [a b=c]: `a b=c` has a word that is not NAME=VALUE"]);
+    check(
+        "http_post_headers = s3cret",
+        &["error 5:21 []: `http_post_headers` has a word that is not NAME=VALUE"],
+    );
+    check(
+        "test_paris {\n}",
+        &["error 5:1 [test_paris]: unknown block `test_paris` in event_exporter `a`"],
+    );
+}

@@ -72,12 +72,52 @@ fn plugins() -> Plugins {
         "unix_write_timeout": {"type": "integer", "format": "milliseconds", "default": 1000},
         "unix_socket_type": {"enum": ["stream", "datagram"], "default": "stream"},
     }, "required": ["unix_path"]});
-    let http_post = json!({"properties": {
+    Plugins(
+        vec![
+            ("drop", nothing.clone()),
+            ("log", log),
+            ("file", file),
+            ("unix", unix),
+            ("http-post", http_post()),
+        ],
+        vec![("none", nothing), ("json", times.clone()), ("tab-text", times)],
+    )
+}
+
+/// The settings of `http-post`, and some that a plugin might have.
+fn http_post() -> Value {
+    json!({"properties": {
         "http_post_url": {"type": "string", "x-aliases": ["transport_args"]},
         "http_client_request_absolute_timeout": {"type": "integer", "format": "milliseconds",
             "default": 250, "minimum": 1, "x-aliases": ["transport_timeout"], "x-global": true},
         "http_client_max_parallel_connections": {"type": "integer", "default": 4, "minimum": 1,
             "maximum": 64, "x-global": true},
+        "http_post_batch": {"default": "none", "oneOf": [{"const": "none"}, {"const": "ndjson"},
+            {"const": "json-array"}, {"const": "lines"}]},
+        "http_post_batch_max_events": {"type": "integer", "default": 1000},
+        "http_post_batch_max_size": {"type": "integer", "format": "bytes", "default": 1 << 20},
+        "http_post_compression": {"default": "none", "enum": ["none", "gzip", "zstd"]},
+        "http_post_headers": {"type": "object", "additionalProperties": {"type": "string"},
+            "default": {}, "writeOnly": true},
+        "http_post_username": {"type": "string", "default": ""},
+        "http_post_password": {"type": "string", "default": "", "writeOnly": true},
+        "http_post_password_file": {"type": "string", "default": ""},
+        "http_post_bearer_token_file": {"type": "string", "default": ""},
+        "http_client_request_timeout": {"type": "integer", "format": "milliseconds",
+            "default": 60_000, "minimum": 1, "x-global": true},
+        "http_client_connect_timeout": {"type": "integer", "format": "milliseconds",
+            "default": 0, "x-global": true},
+        "http_client_max_idle_time": {"type": "integer", "format": "milliseconds",
+            "default": 4000, "x-global": true},
+        "http_client_request_max_attempts": {"type": "integer", "default": 0},
+        "http_client_connect_backoff_time": {"type": "integer", "format": "milliseconds",
+            "default": 0, "x-global": true},
+        "http_client_connect_backoff_max_time": {"type": "integer", "format": "milliseconds",
+            "default": 60_000, "x-global": true},
+        "http_client_max_auto_retry_delay": {"type": "integer", "format": "milliseconds",
+            "default": 600_000, "x-global": true},
+        "http_client_request_max_redirects": {"type": "integer", "default": 0, "x-global": true},
+        "http_client_auto_redirect": {"type": "boolean", "default": true, "x-global": true},
         "http_client_user_agent": {"type": "string", "default": "", "x-global": true},
         "http_client_proxy_url": {"type": "string", "default": "", "x-global": true},
         "http_client_proxy_username": {"type": "string", "default": "", "x-global": true},
@@ -91,17 +131,8 @@ fn plugins() -> Plugins {
         "test_file": {"type": "string", "format": "path-to-create", "default": ""},
         "test_directories": {"type": "boolean", "x-creates-directories": true},
         "test_words": {"type": "array", "items": {"type": "string"}},
-    }, "required": ["http_post_url"]});
-    Plugins(
-        vec![
-            ("drop", nothing.clone()),
-            ("log", log),
-            ("file", file),
-            ("unix", unix),
-            ("http-post", http_post),
-        ],
-        vec![("none", nothing), ("json", times.clone()), ("tab-text", times)],
-    )
+        "test_pairs": {"type": "object", "additionalProperties": {"type": "string"}},
+    }, "required": ["http_post_url"]})
 }
 
 fn environment(name: &str) -> Option<String> {

@@ -9,6 +9,7 @@ use super::super::settings::{
     Include, InputDriver, InputFormat, ListenerConfig, ListenerDriver, LogLevel, OpenMetricsCompat,
     QueueFull, QueueKind,
 };
+use super::super::{Schemas as _, effective};
 use super::{good, load, messages};
 
 #[test]
@@ -120,7 +121,12 @@ fn exporters_of_both_generations_are_typed() {
     );
     let [new, old, long, default] = config.exporters.as_slice() else { panic!() };
     let mut settings = new.driver_settings.clone();
-    settings.retain(|_, value| value != "");
+    let defaults = super::plugins();
+    let defaults = super::super::schema::properties(defaults.driver("http-post").unwrap());
+    settings.retain(|name, value| {
+        let property = defaults.iter().find(|property| property.name == name).unwrap();
+        property.default != Some(value)
+    });
     assert_eq!(
         serde_json::Value::from(settings),
         json!({
@@ -309,4 +315,39 @@ fn mistakes_in_group_by_have_their_places() {
         "group_by n {\nlinear {\n}\n}",
         "error 4:1 [linear]: unknown block `linear` in group_by `n`",
     );
+}
+
+#[test]
+fn settings_that_map_names_to_texts_are_blocks_or_words() {
+    let check = |text: &str, expected: serde_json::Value| {
+        let text = format!(
+            "event_exporter a {{\n driver = http-post\n http_post_url = http://x\n format = json\n{text}\n}}\n\
+             metric a {{\n filter = event=x\n exporter = a\n}}\n"
+        );
+        let config = good(&text);
+        let settings = &config.exporters[0].driver_settings;
+        assert_eq!(settings.get("test_pairs").cloned().unwrap_or_default(), expected, "{text}");
+    };
+    check("", serde_json::Value::Null);
+    check("test_pairs = X-A=1 \"X-B=a b=c\"", json!({"X-A": "1", "X-B": "a b=c"}));
+    check("test_pairs {\n X-A = 1\n X-B = \"a  b\"\n}", json!({"X-A": "1", "X-B": "a  b"}));
+    check("test_pairs {\n X-A = 1\n X-A = 2\n X-B = 3\n X-B =\n}", json!({"X-A": "2"}));
+    check("test_pairs = X-A=1\ntest_pairs {\n X-B = 2\n}", json!({"X-A": "1", "X-B": "2"}));
+    check("test_pairs {\n X-B = 2\n}\ntest_pairs = X-A=1", json!({"X-A": "1"}));
+    check(
+        "event_exporter_test_pairs {\n X-B = $ENV:NAME\n}",
+        json!({"X-B": "from the environment"}),
+    );
+}
+
+#[test]
+fn maps_may_be_secrets() {
+    let text = "event_exporter a {\n driver = http-post\n http_post_url = http://x\n format = json\n\
+                http_post_headers {\n X-Key = s3cret\n}\n}\n";
+    let loaded = load(text);
+    let config = loaded.config.unwrap();
+    assert_eq!(config.exporters[0].driver_settings["http_post_headers"]["X-Key"], "s3cret");
+    let shown = effective(&config, &super::plugins());
+    assert!(!shown.contains("s3cret"), "{shown}");
+    assert!(shown.contains("  # http_post_headers is set, and not shown\n"), "{shown}");
 }
