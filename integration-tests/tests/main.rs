@@ -10,6 +10,7 @@ mod demo;
 mod drivers;
 mod files;
 mod filter_command;
+mod http_batches;
 mod limits;
 mod lines;
 mod load;

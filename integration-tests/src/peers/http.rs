@@ -1,7 +1,7 @@
 //! An HTTP server that does what a test tells it to.
 
 use std::{
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
@@ -22,7 +22,7 @@ pub struct Request {
     pub line: String,
     /// Header names in lower case, and their values.
     pub headers: Vec<(String, String)>,
-    /// What was posted.
+    /// What was posted, decompressed.
     pub body: String,
 }
 
@@ -182,6 +182,12 @@ fn read_request(reader: &mut impl BufRead, connection: usize) -> io::Result<Opti
     let length = request.header("content-length").map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    request.body = String::from_utf8_lossy(&body).into_owned();
+    let mut plain = Vec::new();
+    match request.header("content-encoding") {
+        Some("gzip") => drop(flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut plain)?),
+        Some("zstd") => zstd::stream::copy_decode(&body[..], &mut plain)?,
+        Some(_) | None => plain = body,
+    }
+    request.body = String::from_utf8_lossy(&plain).into_owned();
     Ok(Some(request))
 }
