@@ -10,17 +10,18 @@ use ureq::{
     Agent, Proxy, ProxyProtocol,
     config::Config,
     http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header},
-    unversioned::transport::DefaultConnector,
+    unversioned::transport::{Connector, DefaultConnector, TcpConnector},
 };
 
 use crate::{
     Settings,
     body::Shape,
+    forward::{self, WholeUrls},
     headers,
     names::Names,
     outcome::{Outcome, Waits},
     redirect,
-    secrets::Authorization,
+    secrets::{self, Authorization},
     tls,
 };
 
@@ -31,7 +32,15 @@ pub(crate) struct Client {
     headers: HeaderMap,
     authorization: Authorization,
     redirects_max: u32,
+    /// What is told a proxy to which whole URLs are sent; `None` for one that makes
+    /// tunnels, and for none.
+    forward: Option<Forward>,
     waits: Waits,
+}
+
+/// How plain HTTP goes through a proxy.
+struct Forward {
+    authorization: Option<HeaderValue>,
 }
 
 /// The part of a response's body that is read, so that the connection can be used
@@ -52,11 +61,26 @@ impl Client {
         shape: Shape,
     ) -> Result<Self, PluginError> {
         let url = parse_url(&settings.http_post_url)?;
-        let config = config(settings, context, &url)?;
+        let proxy = proxy(settings)?;
+        let forwards = |proxy: &&Proxy| {
+            proxy.protocol() == ProxyProtocol::Http && url.scheme_str() == Some("http")
+        };
+        let forward_to = proxy.as_ref().filter(forwards);
+        let tunnel = proxy.clone().filter(|_| forward_to.is_none());
+        let config = config(settings, context, &url, tunnel)?;
+        let agent = match forward_to {
+            Some(proxy) => {
+                let connector = ().chain(TcpConnector::default()).chain(WholeUrls::to(&url));
+                Agent::with_parts(config, connector, Names::of_proxy(forward::address(proxy)))
+            }
+            None => Agent::with_parts(config, DefaultConnector::new(), Names::default()),
+        };
+        let forward = forward_to.map(forward_of).transpose()?;
         let authorization = Authorization::open(settings, &url)?;
         let is_authorized = authorization.value().is_some();
         Ok(Client {
-            agent: Agent::with_parts(config, DefaultConnector::new(), Names::default()),
+            agent,
+            forward,
             headers: headers::headers(settings, context, shape, is_authorized)?,
             authorization,
             redirects_max: settings.redirects(),
@@ -104,6 +128,10 @@ impl Client {
         let mut url = self.url.clone();
         for _ in 0..self.redirects_max {
             let Some(next) = redirect::target(&url, &response) else { break };
+            if self.forward.is_some() && !redirect::same_server(&self.url, &next) {
+                // It takes another way, past the proxy or through a tunnel.
+                break;
+            }
             drained(response);
             let is_ours = redirect::same_server(&self.url, &next);
             response = self.request(&next, is_ours, authorization.filter(|_| is_ours), body)?;
@@ -129,6 +157,10 @@ impl Client {
         if let Some(authorization) = authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
+        let forward = self.forward.as_ref();
+        if let Some(authorization) = forward.and_then(|forward| forward.authorization.as_ref()) {
+            request = request.header(header::PROXY_AUTHORIZATION, authorization);
+        }
         request.send(body)
     }
 }
@@ -145,7 +177,12 @@ fn drained(response: Response<ureq::Body>) -> Vec<u8> {
     words
 }
 
-fn config(settings: &Settings, context: &DriverContext, url: &Uri) -> Result<Config, PluginError> {
+fn config(
+    settings: &Settings,
+    context: &DriverContext,
+    url: &Uri,
+    proxy: Option<Proxy>,
+) -> Result<Config, PluginError> {
     let user_agent = match settings.http_client_user_agent.as_str() {
         "" => &context.user_agent,
         set => set,
@@ -157,7 +194,6 @@ fn config(settings: &Settings, context: &DriverContext, url: &Uri) -> Result<Con
         _ => settings.http_client_max_parallel_connections as usize,
     };
     let set = |length: Duration| (!length.is_zero()).then_some(length);
-    let proxy = proxy(settings)?;
     let proxy_has_tls =
         proxy.as_ref().is_some_and(|proxy| proxy.protocol() == ProxyProtocol::Https);
     let mut config = Config::builder()
@@ -214,4 +250,12 @@ fn proxy(settings: &Settings) -> Result<Option<Proxy>, PluginError> {
         .build()
         .map(Some)
         .map_err(|_| error())
+}
+
+fn forward_of(proxy: &Proxy) -> Result<Forward, PluginError> {
+    let (user, password) = (proxy.username(), proxy.password().unwrap_or_default());
+    let authorization = user.map(|user| {
+        secrets::basic("http_client_proxy_password", user.as_bytes(), password.as_bytes())
+    });
+    Ok(Forward { authorization: authorization.transpose()? })
 }

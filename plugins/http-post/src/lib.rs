@@ -38,6 +38,7 @@
 mod batch;
 mod body;
 mod client;
+mod forward;
 mod headers;
 mod history;
 mod names;

@@ -34,6 +34,8 @@ const ADDRESSES_MAX: usize = 16;
 /// The one name that a client connects to.
 #[derive(Debug)]
 pub(crate) struct Names {
+    /// What is looked up in the place of every server: a proxy, as `host:port`.
+    proxy: Option<String>,
     system: fn(&str) -> io::Result<Vec<SocketAddr>>,
     shared: Arc<Shared>,
 }
@@ -64,11 +66,11 @@ impl Resolver for Names {
         _: &Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, Error> {
-        let name = url
-            .scheme()
-            .zip(url.authority())
-            .and_then(|(scheme, authority)| DefaultResolver::host_and_port(scheme, authority))
-            .ok_or(Error::HostNotFound)?;
+        let server = || {
+            let (scheme, authority) = url.scheme().zip(url.authority())?;
+            DefaultResolver::host_and_port(scheme, authority)
+        };
+        let name = self.proxy.clone().or_else(server).ok_or(Error::HostNotFound)?;
         let addresses = match name.parse::<SocketAddr>() {
             Ok(address) => vec![address],
             Err(_) => self
@@ -85,6 +87,7 @@ impl Resolver for Names {
 impl Default for Names {
     fn default() -> Self {
         Names {
+            proxy: None,
             system: |name| name.to_socket_addrs().map(Iterator::collect),
             shared: Arc::default(),
         }
@@ -92,6 +95,11 @@ impl Default for Names {
 }
 
 impl Names {
+    /// The same, for a client that connects to nothing but this proxy, `host:port`.
+    pub(crate) fn of_proxy(address: String) -> Self {
+        Names { proxy: Some(address), ..Names::default() }
+    }
+
     /// The addresses of `name`, or why it has none; `None` if that is not known in time.
     fn look_up(&self, name: &str, timeout: Duration) -> Option<Result<Vec<SocketAddr>, String>> {
         let start = Instant::now();
@@ -156,7 +164,7 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(20);
 
     fn names(system: fn(&str) -> io::Result<Vec<SocketAddr>>) -> Names {
-        Names { system, shared: Arc::default() }
+        Names { proxy: None, system, shared: Arc::default() }
     }
 
     #[test]

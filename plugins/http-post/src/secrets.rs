@@ -176,7 +176,16 @@ fn of_url(url: &Uri) -> Result<Option<HeaderValue>, PluginError> {
     basic("http_post_url", &decoded(user), &decoded(password)).map(Some)
 }
 
-fn basic(setting: &str, user: &[u8], password: &[u8]) -> Result<HeaderValue, PluginError> {
+/// Basic authentication by this user.
+///
+/// # Errors
+///
+/// When it can't stand in a header.
+pub(crate) fn basic(
+    setting: &str,
+    user: &[u8],
+    password: &[u8],
+) -> Result<HeaderValue, PluginError> {
     let both = BASE64_STANDARD.encode([user, b":", password].concat());
     sensitive(setting, format!("Basic {both}").as_bytes())
 }

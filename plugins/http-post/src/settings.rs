@@ -138,8 +138,8 @@ fantail_sdk::settings! {
         #[serde(default)]
         #[schemars(extend("x-global" = true))]
         pub(crate) http_client_user_agent: String,
-        /// The HTTP proxy to connect through by CONNECT, `http://host:port` or
-        /// `https://host:port`. Default: empty, for none.
+        /// The HTTP proxy to go through, `http://host:port` or `https://host:port`. What is for
+        /// https:// servers has a tunnel (CONNECT). Default: empty, for none.
         #[serde(default)]
         #[schemars(extend("x-global" = true))]
         pub(crate) http_client_proxy_url: String,

@@ -1,11 +1,11 @@
 mod asking;
 mod batching;
+mod proxy;
 mod server;
 mod trust;
 
 use std::{
-    io::Write,
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     time::{Duration, Instant},
 };
 
@@ -340,41 +340,4 @@ fn names_are_looked_up() {
     let mut driver = open_with(patient, "http://nobody.invalid/");
     let reason = refusal(driver.send(&["one"]));
     assert!(reason.starts_with("failed to lookup address"), "{reason}");
-}
-
-#[test]
-fn a_proxy_is_connected_through() {
-    let server = Server::start(|_, _| ok());
-    let address = server.address;
-    let proxy = Server::start_with(
-        |_, _| panic!("all goes through"),
-        move |mut client| {
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                std::io::Read::read_exact(&mut client, &mut byte).unwrap();
-                head.push(byte[0]);
-            }
-            let head = String::from_utf8(head).unwrap();
-            assert!(head.starts_with("CONNECT nobody.invalid:80 HTTP/1.1\r\n"), "{head}");
-            assert!(head.contains("Proxy-Authorization: Basic bWU6YTpi\r\n"), "{head}");
-            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-            let (mut there, mut back) = (TcpStream::connect(address).unwrap(), client);
-            let (mut from, mut to) = (back.try_clone().unwrap(), there.try_clone().unwrap());
-            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
-            std::io::copy(&mut there, &mut back).unwrap();
-            Box::new(back)
-        },
-    );
-    let settings = json!({
-        "http_client_request_absolute_timeout": 10_000,
-        "http_client_proxy_url": format!("http://{}", proxy.address),
-        "http_client_proxy_username": "me",
-        "http_client_proxy_password": "a:b",
-    });
-    let mut driver = open_with(settings, "http://nobody.invalid/events");
-    assert_eq!(driver.send(&["one"]), Sent::whole(1));
-    assert_eq!(driver.send(&["two"]), Sent::whole(1));
-    assert_eq!(server.bodies(), ["one", "two"]);
-    assert_eq!(proxy.connections(), 1);
 }

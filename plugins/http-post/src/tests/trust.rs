@@ -11,7 +11,7 @@ use rustls::{
 
 use super::*;
 
-fn file(name: &str) -> PathBuf {
+pub(super) fn file(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../integration-tests/data/tls"))
         .join(name)
 }
@@ -21,7 +21,7 @@ fn certificate(name: &str) -> CertificateDer<'static> {
 }
 
 /// A server with TLS, which may ask for the client's certificate.
-fn server(asks: bool) -> Server {
+pub(super) fn server(asks: bool) -> Server {
     let provider = Arc::new(default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
