@@ -96,7 +96,10 @@ pub(super) fn survey(reader: &mut Reader<'_>, sources: &Sources, is_plugins: &Is
     for key in settings.filter(|key| !is_setting(key.as_str(), is_plugins)) {
         let is_dovecots = dovecot.contains(&sources.root(key.place().file));
         if exporters::is_dovecot_client(key.as_str()) && !is_dovecots {
-            let message = format!("`{}` is not used by Fantail (yet)", key.as_str());
+            let message = match is_plugins(key.as_str(), true) {
+                true => format!("`{}` counts in event_exporter blocks only", key.as_str()),
+                false => format!("`{}` is not used by Fantail (yet)", key.as_str()),
+            };
             let note = Diagnostic::new(Severity::Note, Some(key.place()), message);
             reader.diagnostics.push(note);
             // A plugin that takes it may just not be loaded.

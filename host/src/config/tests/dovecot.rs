@@ -333,6 +333,11 @@ fn what_dovecots_clients_can_be_told_is_no_error() {
     let mut found = messages(&load(&settings.replace(' ', "")));
     found.retain(|line| line != "warning: there is no input");
     assert_eq!(found, expected(1, 1, ""));
+    let mut found = messages(&load("http_client_request_max_attempts = 3\n"));
+    found.retain(|line| line != "warning: there is no input");
+    let name = "http_client_request_max_attempts";
+    let expected = format!("note 1:1 [{name}]: `{name}` counts in event_exporter blocks only");
+    assert_eq!(found, [expected]);
     let slip = exporter.replace("ssl_client_ca_dir", "ssl_client_ca_fiel");
     let found = load(&slip).diagnostics.render(false);
     assert!(found.contains("did you mean `ssl_client_ca_file`?"), "{found}");
