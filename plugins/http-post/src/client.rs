@@ -20,6 +20,7 @@ use crate::{
     headers,
     names::Names,
     outcome::{Outcome, Waits},
+    reach::{self, Watched},
     redirect,
     secrets::{self, Authorization},
     tls,
@@ -71,9 +72,10 @@ impl Client {
         let agent = match forward_to {
             Some(proxy) => {
                 let connector = ().chain(TcpConnector::default()).chain(WholeUrls::to(&url));
+                let connector = Watched(connector);
                 Agent::with_parts(config, connector, Names::of_proxy(forward::address(proxy)))
             }
-            None => Agent::with_parts(config, DefaultConnector::new(), Names::default()),
+            None => Agent::with_parts(config, Watched(DefaultConnector::new()), Names::default()),
         };
         let forward = forward_to.map(forward_of).transpose()?;
         let authorization = Authorization::open(settings, &url)?;
@@ -109,7 +111,7 @@ impl Client {
             other => other,
         }
         .map_or_else(
-            |error| Outcome::of_error(&error, &self.waits),
+            |error| Outcome::of_error(&error, reach::is_connecting(), &self.waits),
             |response| {
                 let (status, headers) = (response.status(), response.headers().clone());
                 let words = drained(response);
@@ -149,6 +151,7 @@ impl Client {
         authorization: Option<&HeaderValue>,
         body: &[u8],
     ) -> Result<Response<ureq::Body>, ureq::Error> {
+        reach::begin();
         let mut request = self.agent.post(url);
         for (name, value) in self.headers.iter().filter(|(_, value)| ours || !value.is_sensitive())
         {

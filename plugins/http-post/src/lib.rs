@@ -43,6 +43,7 @@ mod headers;
 mod history;
 mod names;
 mod outcome;
+mod reach;
 mod redirect;
 mod secrets;
 mod settings;

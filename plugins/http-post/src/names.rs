@@ -13,7 +13,7 @@ use std::{
 };
 
 use ureq::{
-    Error,
+    Error, Timeout,
     config::Config,
     http::Uri,
     unversioned::{
@@ -75,7 +75,7 @@ impl Resolver for Names {
             Ok(address) => vec![address],
             Err(_) => self
                 .look_up(&name, *timeout.after)
-                .ok_or(Error::Timeout(timeout.reason))?
+                .ok_or(Error::Timeout(Timeout::Resolve))?
                 .map_err(|error| Error::Io(io::Error::other(error)))?,
         };
         let mut resolved = self.empty();

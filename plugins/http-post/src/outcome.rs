@@ -103,13 +103,14 @@ impl Outcome {
         Outcome::Later(Trouble { reason: reason(status, headers, body), after, kind })
     }
 
-    /// The outcome of a request that was not answered.
-    pub(crate) fn of_error(error: &Error, waits: &Waits) -> Self {
+    /// The outcome of a request that was not answered; `connecting` says that it had no
+    /// connection yet.
+    pub(crate) fn of_error(error: &Error, connecting: bool, waits: &Waits) -> Self {
         let no = |what: &str, wait: Duration| format!("no {what} within {} ms", wait.as_millis());
         let reason = match error {
-            Error::Timeout(Timeout::Connect | Timeout::Resolve) if !waits.connect.is_zero() => {
-                no("connection", waits.connect.min(waits.request))
-            }
+            Error::Timeout(Timeout::Connect) => no("connection", waits.connect),
+            Error::Timeout(_) if connecting => no("connection", waits.request),
+            Error::Timeout(Timeout::Resolve) => no("address", waits.request),
             Error::Timeout(Timeout::RecvResponse) => no("response", waits.response),
             Error::Timeout(_) => no("response", waits.request),
             Error::Io(error) => error.to_string(),
@@ -119,44 +120,18 @@ impl Outcome {
             Error::ConnectProxyFailed(why) => format!("the proxy does not connect: {why}"),
             other => other.to_string(),
         };
-        Outcome::Later(Trouble { reason: cleaned(reason.as_bytes()), after: None, kind: of(error) })
+        // The last is what looking up a name says.
+        let unreached = connecting
+            || matches!(error, Error::Timeout(Timeout::Resolve) | Error::HostNotFound)
+            || matches!(error, Error::Io(error) if error.kind() == io::ErrorKind::Other);
+        let kind = if unreached { Kind::Unreached } else { Kind::Fault };
+        Outcome::Later(Trouble { reason: cleaned(reason.as_bytes()), after: None, kind })
     }
 
     /// The outcome of a request that was not made.
     pub(crate) fn of_failure(error: &io::Error) -> Self {
         let reason = format!("the request can't be made: {error}");
         Outcome::Later(Trouble { reason, after: None, kind: Kind::Unreached })
-    }
-}
-
-fn of(error: &Error) -> Kind {
-    use io::ErrorKind::{
-        AddrNotAvailable, ConnectionRefused, HostUnreachable, InvalidData, NetworkDown,
-        NetworkUnreachable, Other,
-    };
-    match error {
-        Error::Timeout(Timeout::Connect | Timeout::Resolve)
-        | Error::HostNotFound
-        | Error::Rustls(_)
-        | Error::TlsRequired
-        | Error::ConnectionFailed
-        | Error::ConnectProxyFailed(_) => Kind::Unreached,
-        // Of other kinds is what looking up a name says; invalid data is what TLS finds.
-        Error::Io(error)
-            if matches!(
-                error.kind(),
-                AddrNotAvailable
-                    | ConnectionRefused
-                    | HostUnreachable
-                    | InvalidData
-                    | NetworkDown
-                    | NetworkUnreachable
-                    | Other
-            ) =>
-        {
-            Kind::Unreached
-        }
-        _ => Kind::Fault,
     }
 }
 
@@ -319,20 +294,22 @@ mod tests {
 
     #[test]
     fn what_is_not_answered_is_repeated() {
-        let check = |error: Error, kind, expected: &str| {
+        let check = |error: Error, connecting: bool, kind, expected: &str| {
             let waits = Waits { connect: Duration::from_millis(9), ..WAITS };
             let trouble = Trouble { reason: expected.into(), after: None, kind };
-            assert_eq!(Outcome::of_error(&error, &waits), Outcome::Later(trouble));
+            assert_eq!(Outcome::of_error(&error, connecting, &waits), Outcome::Later(trouble));
         };
-        check(Error::Timeout(Timeout::Global), Kind::Fault, "no response within 250 ms");
-        check(Error::Timeout(Timeout::RecvResponse), Kind::Fault, "no response within 60000 ms");
-        check(Error::Timeout(Timeout::Connect), Kind::Unreached, "no connection within 9 ms");
-        check(Error::HostNotFound, Kind::Unreached, "the host has no address");
+        let reset = || Error::Io(io::ErrorKind::ConnectionReset.into());
+        let (fault, unreached) = (Kind::Fault, Kind::Unreached);
+        check(Error::Timeout(Timeout::Global), false, fault, "no response within 250 ms");
+        check(Error::Timeout(Timeout::Global), true, unreached, "no connection within 250 ms");
+        check(Error::Timeout(Timeout::RecvResponse), false, fault, "no response within 60000 ms");
+        check(Error::Timeout(Timeout::Connect), true, unreached, "no connection within 9 ms");
+        check(Error::Timeout(Timeout::Resolve), false, unreached, "no address within 250 ms");
+        check(Error::HostNotFound, false, unreached, "the host has no address");
         let proxy = Error::ConnectProxyFailed("HTTP 407".into());
-        check(proxy, Kind::Unreached, "the proxy does not connect: HTTP 407");
-        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
-        check(Error::Io(reset), Kind::Fault, "connection reset");
-        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        check(Error::Io(refused), Kind::Unreached, "connection refused");
+        check(proxy, true, unreached, "the proxy does not connect: HTTP 407");
+        check(reset(), false, fault, "connection reset");
+        check(reset(), true, unreached, "connection reset");
     }
 }

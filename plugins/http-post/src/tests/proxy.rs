@@ -93,6 +93,7 @@ fn https_has_a_tunnel() {
 
     let mut settings = settings;
     settings["http_client_proxy_username"] = "".into();
+    settings["http_client_request_max_attempts"] = 1.into();
     let mut driver = open_with(through(&proxy, settings), "https://127.0.0.1/events");
     let refused = refusal(driver.send(&["one"]));
     assert!(

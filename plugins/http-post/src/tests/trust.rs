@@ -78,6 +78,20 @@ fn an_unknown_authority_is_not_trusted() {
 }
 
 #[test]
+fn a_server_that_never_says_hello_is_not_reached() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let check = |more: Value, expected: &str| {
+        let mut settings = more;
+        settings["ssl_client_ca_file"] = file("ca.pem").to_str().unwrap().into();
+        settings["http_client_request_max_attempts"] = 1.into();
+        assert_eq!(refusal(open_with(settings, &url).send(&["one"])), expected);
+    };
+    check(json!({}), "no connection within 250 ms");
+    check(json!({ "http_client_connect_timeout": 50 }), "no connection within 50 ms");
+}
+
+#[test]
 fn trust_can_be_switched_off() {
     let server = server(false);
     assert_eq!(send(&server, json!({ "ssl_client_require_valid_cert": false })), Sent::whole(1));
