@@ -81,7 +81,8 @@ pub(crate) fn schema<S: Settings>() -> String {
 /// Each field is a setting of its name; its doc comment is what users read about
 /// it. Give every field that is not required a default, by `#[serde(default = "...")]`
 /// on the field or `#[serde(default)]` on the struct. Times are [`Millis`],
-/// sizes are [`Bytes`](crate::Bytes).
+/// sizes are [`Bytes`](crate::Bytes). A `Vec<String>` is written as words, a
+/// `BTreeMap<String, String>` as a block of `name = text` lines.
 ///
 /// Five extensions of the schema tell the host more about a field:
 /// `#[schemars(extend("x-aliases" = ["old_name"]))]` names others that users may
