@@ -18,6 +18,7 @@ pub mod statistics;
 pub mod route;
 pub mod format;
 pub mod queue;
+pub mod spool;
 pub mod driver;
 
 // What makes the rooms into a host.
