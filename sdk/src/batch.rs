@@ -18,6 +18,8 @@ pub struct Batch<'a> {
     labels: &'a [u8],
     label_ends: &'a [u32],
     label_parts: usize,
+    source: u128,
+    numbers: &'a [u64],
     id: u64,
     marks: RefCell<Marks<'a>>,
 }
@@ -35,6 +37,8 @@ impl<'a> Batch<'a> {
             labels: raw.labels.as_slice(),
             label_ends: raw.label_ends.as_slice(),
             label_parts: usize::try_from(raw.label_parts).unwrap_or(0),
+            source: u128::from(raw.source_high) << 64 | u128::from(raw.source_low),
+            numbers: raw.numbers.as_slice(),
             id: raw.id,
             marks: RefCell::new(Marks {
                 outcomes: raw.outcomes.as_mut_slice(),
@@ -91,6 +95,24 @@ impl<'a> Batch<'a> {
     /// The bytes of all payloads together.
     pub fn byte_len(&self) -> usize {
         self.ends.last().map_or(0, |end| *end as usize)
+    }
+
+    /// What numbered the payloads: 128 bits that are random, and others whenever a queue begins
+    /// anew. With [`number`](Self::number) they name a payload for ever: whoever gets the same name
+    /// twice has got the payload twice.
+    pub fn source(&self) -> u128 {
+        self.source
+    }
+
+    /// The number of the payload at `index` in its [`source`](Self::source). Numbers rise, mostly by
+    /// one, and stay the same whenever the host sends the payload again; if its queue is on disk, also
+    /// after the host was started anew.
+    ///
+    /// # Panics
+    ///
+    /// When `index` is not below [`len`](Self::len).
+    pub fn number(&self, index: usize) -> u64 {
+        self.numbers[index]
     }
 
     /// Marks the payload at `index` as delivered: it is never sent again.

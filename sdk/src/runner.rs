@@ -181,12 +181,16 @@ impl DriverRunner {
             }
         }
         let mut outcomes = vec![outcome::PENDING; ends.len()];
+        let first = 1000 * self.batches;
+        let numbers: Vec<u64> = (first..).take(ends.len()).collect();
         let payloads = Payloads {
             bytes: &bytes,
             ends: &ends,
             labels: &labels,
             label_ends: &label_ends,
             label_parts: self.wants.len(),
+            source: 1,
+            numbers: &numbers,
         };
         let raw = self.instance.send(&payloads, &mut outcomes, self.batches);
         let reasons = raw.given_up.iter();

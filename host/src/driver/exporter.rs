@@ -121,7 +121,7 @@ impl ExporterThread {
         let ledger = Arc::clone(&exporter.ledger);
         let abandoned = Arc::new(AtomicBool::new(false));
         let state = State {
-            backoff: Backoff::new(exporter.pauses, seed(&name)),
+            backoff: Backoff::new(exporter.pauses, random(&name)),
             driver: Some(driver),
             exporter,
             commands,
@@ -133,6 +133,8 @@ impl ExporterThread {
             refusals: RateLimit::new(LOG_INTERVAL),
             unflushed: false,
             batches: 0,
+            source: u128::from(random(&name)) << 64 | u128::from(random(&name)),
+            numbered: 0,
             panics: 0,
         };
         let handle =
@@ -155,8 +157,8 @@ impl ExporterThread {
     }
 }
 
-/// A seed for the jitter: the exporter's name and the moment.
-fn seed(name: &str) -> u64 {
+/// Random bits: the system's, by way of the standard library's hasher.
+fn random(name: &str) -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(name)
 }
@@ -176,6 +178,9 @@ struct State {
     unflushed: bool,
     /// The batches so far: a batch's id.
     batches: u64,
+    /// What numbers the payloads of a queue in memory, and how many it has numbered.
+    source: u128,
+    numbered: u64,
     /// Panics of the driver in a row, without a payload delivered between.
     panics: u32,
 }
@@ -247,6 +252,12 @@ impl State {
     fn deliver(&mut self, mut batch: Batch) {
         self.batches += 1;
         self.exporter.meter.begins(batch.len());
+        batch.fulfil();
+        if batch.numbers().is_empty() {
+            let first = self.numbered;
+            self.numbered += batch.len() as u64;
+            batch.number(self.source, first..self.numbered);
+        }
         let mut outcomes = Vec::new();
         // Once the driver has panicked too often, the rest of the batch is sent
         // payload by payload, to find the one that brings it down.

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use fantail_sdk::abi::Payloads;
 
+use super::{Promise, Receipt};
+
 /// Some payloads, one behind the other, and beside them their labels, if the driver
 /// wants any.
 #[derive(Debug, Default)]
@@ -16,6 +18,11 @@ pub struct Batch {
     label_parts: usize,
     /// When what its first payload was made from was read.
     begun: Option<Instant>,
+    /// What numbered the payloads, once they are numbered, and the number of each.
+    source: u128,
+    numbers: Vec<u64>,
+    /// Who is to be told when the batch is where it should be.
+    receipts: Vec<Receipt>,
 }
 
 impl Batch {
@@ -76,7 +83,11 @@ impl Batch {
         self.begun.map_or(Duration::ZERO, |begun| now.saturating_duration_since(begun))
     }
 
-    /// The first `count` payloads with their labels.
+    /// The first `count` payloads with their labels and numbers.
+    ///
+    /// # Panics
+    ///
+    /// When the payloads have not been numbered.
     pub fn first(&self, count: usize) -> Payloads<'_> {
         let (ends, label_ends) = (&self.ends[..count], first(&self.label_ends, count));
         let until = |ends: &[u32]| ends.last().map_or(0, |&end| end as usize);
@@ -86,7 +97,21 @@ impl Batch {
             labels: &self.labels[..until(label_ends)],
             label_ends,
             label_parts: self.label_parts,
+            source: self.source,
+            numbers: &self.numbers[..count],
         }
+    }
+
+    /// The number of each payload; none before they are numbered.
+    pub fn numbers(&self) -> &[u64] {
+        &self.numbers
+    }
+
+    /// Says which number each payload has in its source.
+    pub fn number(&mut self, source: u128, numbers: impl IntoIterator<Item = u64>) {
+        self.source = source;
+        self.numbers.clear();
+        self.numbers.extend(numbers.into_iter().take(self.ends.len()));
     }
 
     /// Lets `write` append one payload; when it fails nothing has been appended.
@@ -131,13 +156,31 @@ impl Batch {
         debug_assert_eq!(self.label_ends.len(), self.ends.len(), "a label for each payload");
     }
 
+    /// Has the batch carry a receipt of the promise, once.
+    pub fn promise(&mut self, promise: &Promise) {
+        if !self.receipts.last().is_some_and(|last| promise.is_of(last)) {
+            self.receipts.push(promise.receipt());
+        }
+    }
+
+    /// Says that the batch is where it should be, or was dropped as configured.
+    pub fn fulfil(&mut self) {
+        self.receipts.drain(..).for_each(Receipt::fulfil);
+    }
+
     /// Keeps only the payloads for which `keep` says so, by their places.
     pub fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
-        let (begun, label_parts) = (self.begun, self.label_parts);
-        let mut kept = Batch { begun, label_parts, ..Batch::default() };
+        let mut kept = Batch {
+            begun: self.begun,
+            label_parts: self.label_parts,
+            source: self.source,
+            receipts: std::mem::take(&mut self.receipts),
+            ..Batch::default()
+        };
         for index in (0..self.len()).filter(|&index| keep(index)) {
             kept.bytes.extend_from_slice(self.payload(index));
             kept.ends.push(kept.bytes.len() as u32);
+            kept.numbers.extend(self.numbers.get(index).copied());
             if let Some(label) = self.label(index) {
                 kept.labels.extend_from_slice(label);
                 kept.label_ends.push(kept.labels.len() as u32);
@@ -163,6 +206,9 @@ impl Batch {
             label_ends: self.label_ends.clone(),
             label_parts: self.label_parts,
             begun: self.begun,
+            source: self.source,
+            numbers: self.numbers.clone(),
+            receipts: std::mem::take(&mut self.receipts),
         };
         self.clear();
         (fitted, Some(self))
@@ -175,6 +221,8 @@ impl Batch {
         self.labels.clear();
         self.label_ends.clear();
         self.begun = None;
+        self.numbers.clear();
+        self.receipts.clear();
     }
 }
 
@@ -232,7 +280,9 @@ mod tests {
             batch.append_label(2, |bytes| bytes.extend_from_slice(label.as_bytes()));
         }
         assert_eq!((batch.content_len(), batch.size()), (8 + 6, 14 + 6 * 4));
+        batch.number(7, 10..);
         let first = batch.first(2);
+        assert_eq!((first.source, first.numbers), (7, &[10, 11][..]));
         assert_eq!(
             (first.labels, first.label_ends, first.label_parts),
             (&b"a\t1\t"[..], &[3, 4][..], 2)

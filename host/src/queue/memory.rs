@@ -158,8 +158,8 @@ impl Queue {
         };
         loop {
             batch = match self.try_push(batch) {
-                Ok(()) => return taken(rest),
-                Err(batch) => batch,
+                None => return taken(rest),
+                Some(batch) => batch,
             };
             match self.when_full {
                 QueueFull::Block => {
@@ -167,8 +167,8 @@ impl Queue {
                     // made room between the attempt and the wish.
                     self.room_wanted.store(true, Ordering::SeqCst);
                     return match self.try_push(batch) {
-                        Ok(()) => taken(rest),
-                        Err(batch) => Pushed::Full(batch),
+                        None => taken(rest),
+                        Some(batch) => Pushed::Full(batch),
                     };
                 }
                 QueueFull::DropNewest => {
@@ -216,19 +216,19 @@ impl Queue {
         self.push(batch)
     }
 
-    fn try_push(&self, batch: Batch) -> Result<(), Batch> {
+    /// Puts a batch in; here it is again if there is no room.
+    fn try_push(&self, batch: Batch) -> Option<Batch> {
         let cost = Self::cost(&batch);
         let reserve =
             |bytes: usize| (bytes == 0 || bytes + cost <= self.bytes_max).then_some(bytes + cost);
         if self.bytes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, reserve).is_err() {
-            return Err(batch);
+            return Some(batch);
         }
-        self.sender.try_send(batch).map_err(|error| {
-            self.bytes.fetch_sub(cost, Ordering::SeqCst);
-            match error {
-                TrySendError::Full(batch) | TrySendError::Disconnected(batch) => batch,
-            }
-        })
+        let refused = self.sender.try_send(batch).err()?;
+        self.bytes.fetch_sub(cost, Ordering::SeqCst);
+        match refused {
+            TrySendError::Full(batch) | TrySendError::Disconnected(batch) => Some(batch),
+        }
     }
 
     fn cost(batch: &Batch) -> usize {

@@ -6,8 +6,10 @@
 
 mod batch;
 mod memory;
+mod receipt;
 mod wake;
 
 pub use batch::Batch;
 pub use memory::{Producer, Pushed, Queue, QueueFull};
+pub use receipt::{Promise, Receipt, Standing};
 pub use wake::Wake;

@@ -54,12 +54,15 @@ fn driver(bencher: Bencher<'_, '_>, name: &str, labels_in_turn: usize) {
         labels.extend(List::escape(&[format!("user{}@example.com", index % labels_in_turn)]));
         label_ends.push(labels.len() as u32);
     }
+    let numbers: Vec<u64> = (0..COUNT as u64).collect();
     let payloads = Payloads {
         bytes: &bytes,
         ends: &ends,
         labels: &labels,
         label_ends: &label_ends,
         label_parts: parts,
+        source: 1,
+        numbers: &numbers,
     };
     let mut outcomes = vec![0; COUNT];
     let mut batches = 0;

@@ -30,6 +30,10 @@ pub struct Payloads<'a> {
     pub label_ends: &'a [u32],
     /// The number of values in each label.
     pub label_parts: usize,
+    /// What numbered the payloads.
+    pub source: u128,
+    /// The number of each payload in its source; they rise.
+    pub numbers: &'a [u64],
 }
 
 /// An instance of a format plugin.
@@ -140,7 +144,8 @@ impl DriverInstance {
     ///
     /// When the payloads, their labels (if there are any) and `outcomes` differ in number.
     pub fn send(&mut self, payloads: &Payloads<'_>, outcomes: &mut [u8], id: u64) -> RawSent {
-        let Payloads { bytes, ends, labels, label_ends, label_parts } = *payloads;
+        let Payloads { bytes, ends, labels, label_ends, label_parts, source, numbers } = *payloads;
+        assert_eq!(numbers.len(), ends.len(), "invariant: a number for each payload");
         assert_eq!(ends.len(), outcomes.len(), "invariant: an outcome for each payload");
         assert!(
             label_ends.is_empty() || label_ends.len() == ends.len(),
@@ -152,6 +157,9 @@ impl DriverInstance {
             labels: labels.into(),
             label_ends: label_ends.into(),
             label_parts: label_parts as u64,
+            source_high: (source >> 64) as u64,
+            source_low: source as u64,
+            numbers: numbers.into(),
             outcomes: outcomes.into(),
             id,
         };

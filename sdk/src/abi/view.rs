@@ -119,6 +119,12 @@ pub struct RawBatch<'a> {
     pub label_ends: RSlice<'a, u32>,
     /// The number of values in each label.
     pub label_parts: u64,
+    /// What numbered the payloads: the high half of 128 bits that no other source has.
+    pub source_high: u64,
+    /// The low half.
+    pub source_low: u64,
+    /// The number of each payload in its source.
+    pub numbers: RSlice<'a, u64>,
     /// What became of each payload: one of [`outcome`], written by the driver.
     pub outcomes: RSliceMut<'a, u8>,
     /// A number that grows from batch to batch of one exporter.
