@@ -210,13 +210,13 @@ pub struct Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    /// The payloads of a batch, all with one label and time.
-    pub fn of(
-        batch: &'a Batch,
-        label: &'a [u8],
-        read_at: u64,
-    ) -> impl ExactSizeIterator<Item = Payload<'a>> {
-        (0..batch.len()).map(move |index| Payload { bytes: batch.payload(index), label, read_at })
+    /// The payloads of a batch with their labels, all with one time.
+    pub fn of(batch: &'a Batch, read_at: u64) -> impl ExactSizeIterator<Item = Payload<'a>> {
+        (0..batch.len()).map(move |index| Payload {
+            bytes: batch.payload(index),
+            label: batch.label(index).unwrap_or_default(),
+            read_at,
+        })
     }
 }
 

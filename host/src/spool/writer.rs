@@ -324,7 +324,10 @@ impl<S: Storage> Writer<S> {
         active.synced = active.offset;
         self.synced = self.next;
         self.unsynced.clear();
-        self.unsynced.shrink_to(UNSYNCED_MAX);
+        // A single payload may have been much larger.
+        if self.unsynced.capacity() > 2 * UNSYNCED_MAX {
+            self.unsynced.shrink_to(UNSYNCED_MAX);
+        }
         self.written = 0;
         self.publish();
         Ok(())

@@ -193,3 +193,24 @@ fn opening_reads_one_segment_and_the_headers_of_the_others() {
         std::mem::forget(again);
     }
 }
+
+#[test]
+fn a_batch_is_appended_with_its_labels() {
+    let mut batch = crate::queue::Batch::default();
+    for (payload, label) in [("one", "1"), ("three", "3")] {
+        let appended: Result<(), ()> = batch.append(|bytes| {
+            bytes.extend_from_slice(payload.as_bytes());
+            Ok(())
+        });
+        appended.unwrap();
+        batch.append_label(1, |bytes| bytes.extend_from_slice(label.as_bytes()));
+    }
+    let Opened { mut writer, mut reader, .. } = open(&Simulated::new());
+    assert_eq!(writer.append(Payload::of(&batch, 9)).sequences, 1..3);
+    writer.sync().unwrap();
+    let mut taken = Taken::default();
+    reader.read(&mut taken, 10, 1000).unwrap();
+    assert_eq!((taken.bytes(), taken.batch().ends()), (batch.bytes(), batch.ends()));
+    assert_eq!((taken.label(0), taken.label(1)), (&b"1"[..], &b"3"[..]));
+    assert_eq!(taken.read_at(), [9, 9]);
+}

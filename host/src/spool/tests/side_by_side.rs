@@ -73,10 +73,12 @@ fn failing_syncs_take_nothing_from_a_reader() {
     });
 }
 
-/// A storage that syncs segments only when it is allowed to.
+/// A storage that syncs and reads segments only when it is allowed to.
+#[derive(Clone, Default)]
 struct Slow {
     storage: Simulated,
-    gate: Arc<Gate>,
+    syncs: Arc<Gate>,
+    reads: Arc<Gate>,
 }
 
 #[derive(Default)]
@@ -88,7 +90,7 @@ struct Gate {
 
 struct SlowFile {
     file: SimulatedFile,
-    gate: Option<Arc<Gate>>,
+    slow: Option<Slow>,
 }
 
 impl Gate {
@@ -123,8 +125,8 @@ impl Storage for Slow {
     }
 
     fn open(&self, name: &str, access: Access) -> std::io::Result<SlowFile> {
-        let gate = name.ends_with("segment").then(|| self.gate.clone());
-        Ok(SlowFile { file: self.storage.open(name, access)?, gate })
+        let slow = name.ends_with("segment").then(|| self.clone());
+        Ok(SlowFile { file: self.storage.open(name, access)?, slow })
     }
 
     fn remove(&self, name: &str) -> std::io::Result<()> {
@@ -138,6 +140,7 @@ impl Storage for Slow {
 
 impl StoredFile for SlowFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
+        self.slow.iter().for_each(|slow| slow.reads.pass());
         self.file.read_at(buffer, offset)
     }
 
@@ -146,9 +149,7 @@ impl StoredFile for SlowFile {
     }
 
     fn sync(&self) -> std::io::Result<()> {
-        if let Some(gate) = &self.gate {
-            gate.pass();
-        }
+        self.slow.iter().for_each(|slow| slow.syncs.pass());
         self.file.sync()
     }
 
@@ -163,8 +164,8 @@ impl StoredFile for SlowFile {
 
 #[test]
 fn a_slow_sync_holds_up_neither_reading_nor_acknowledging() {
-    let gate = Arc::new(Gate::default());
-    let storage = Slow { storage: Simulated::new(), gate: gate.clone() };
+    let storage = Slow::default();
+    let gate = storage.syncs.clone();
     let options = Options { max_size: MAX_SIZE_LEAST };
     let Opened { mut writer, mut reader, .. } = spool::open_in(storage, options).unwrap();
     let payload = Payload { bytes: b"payload", label: b"", read_at: 0 };
@@ -186,5 +187,32 @@ fn a_slow_sync_holds_up_neither_reading_nor_acknowledging() {
         assert!(done.try_recv().is_err());
         gate.set(false);
         assert!(done.recv().unwrap());
+    });
+}
+
+#[test]
+fn what_a_failed_sync_takes_while_it_is_read_is_read_again() {
+    let storage = Slow::default();
+    let (disk, gate) = (storage.storage.clone(), storage.reads.clone());
+    let options = Options { max_size: MAX_SIZE_LEAST };
+    let Opened { mut writer, mut reader, .. } = spool::open_in(storage, options).unwrap();
+    let payload = Payload { bytes: b"payload", label: b"", read_at: 0 };
+    assert!(writer.append([payload; 5]).stop.is_none());
+    writer.publish();
+    gate.set(true);
+    std::thread::scope(|scope| {
+        let read = scope.spawn(move || {
+            let mut taken = Taken::default();
+            reader.read(&mut taken, 10, 1000).unwrap();
+            (taken.sequences().to_vec(), reader.lost(), reader.take_findings())
+        });
+        // It has the segment, and is about to read what is cut off now.
+        gate.wait_for_one();
+        disk.set_faults(Faults { failing_syncs: 1, ..Faults::default() });
+        writer.sync().unwrap();
+        assert_eq!(writer.failed_syncs(), 1);
+        gate.set(false);
+        let nothing = (Vec::new(), 0);
+        assert_eq!(read.join().unwrap(), (vec![1, 2, 3, 4, 5], Amount::default(), nothing));
     });
 }
