@@ -52,7 +52,7 @@ fn open() -> (tempfile::TempDir, Opened<Directory>) {
 
 /// Appends a batch, and lets it be read at once, or when it is synced.
 fn append(opened: &mut Opened<Directory>, batch: &Batch, is_synced: bool) {
-    let appended = opened.writer.append(Payload::of(batch, b"", 0));
+    let appended = opened.writer.append(Payload::of(batch, 0));
     assert!(appended.stop.is_none());
     if is_synced {
         opened.writer.sync().expect("the disk works");
