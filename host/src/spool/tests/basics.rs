@@ -1,3 +1,5 @@
+//! What a spool promises, one promise at a time.
+
 use super::*;
 use crate::spool::simulated::Faults;
 

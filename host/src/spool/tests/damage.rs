@@ -1,3 +1,5 @@
+//! Damaged, missing and foreign files: what they cost, and what is told of them.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;

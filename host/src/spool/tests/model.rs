@@ -1,3 +1,5 @@
+//! A spool beside a map of what should be in it, with random operations.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Spools in real directories: who may open them, and who may look.
+
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The two halves in two threads, and what one must not feel of the other.
+
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 
 use super::*;
