@@ -8,7 +8,7 @@ use serde_json::Value;
 /// A driver names its parts by [`Driver::wants`](crate::Driver::wants); each
 /// payload then comes with their values, in that order, as
 /// [`Batch::label`](crate::Batch::label). What an event does not have is empty. The values are of the
-/// event itself, whatever its exporter leaves out of the payload.
+/// event itself, whatever its exporter leaves out of the payload; of a long one the first 1024 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

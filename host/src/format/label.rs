@@ -8,6 +8,10 @@ use fantail_sdk::{FieldValue, LabelPart, Timestamp, tab_escape};
 
 use crate::event::{Event, Wanted, list::ListUnion};
 
+/// The longest value of a label, in bytes before its escapes: what is behind is cut off.
+/// Senders choose values, and labels are for places, not for contents.
+const VALUE_MAX: usize = 1024;
+
 /// What of an event does not come with it.
 #[derive(Clone, Copy, Debug)]
 pub struct Here<'a> {
@@ -123,6 +127,7 @@ fn write_field(
 /// Appends a text with its escapes; most have none.
 #[inline]
 fn escape(text: &[u8], out: &mut Vec<u8>) {
+    let text = &text[..text.len().min(VALUE_MAX)];
     if text.iter().all(|&byte| tab_escape::escape_code(byte).is_none()) {
         out.extend_from_slice(text);
     } else {
@@ -173,7 +178,7 @@ mod tests {
 
     #[test]
     fn fields_are_found_in_all_layers() {
-        let check = |own, parent, fields: &[&str], expected| {
+        let check = |own, parent, fields: &[&str], expected: &str| {
             let parts: Vec<_> =
                 fields.iter().map(|name| LabelPart::Field((*name).to_owned())).collect();
             check(own, parent, &parts, expected);
@@ -187,6 +192,10 @@ mod tests {
         check(list(&["b", "c"]), list(&["a\tz", "b"]), &["l"], r"a\x01tz,b,c");
         check(list(&["b"]), new().text("l", "x"), &["l"], "b");
         check(list(&[]), new(), &["l"], "");
+        let (long, cut) = ("\t".repeat(3000), r"\x01t".repeat(1024));
+        let both = format!(r"{cut}\tc");
+        check(new().text("a", &long).text("b", "c"), new(), &["a", "b"], &both);
+        check(list(&[&long, "b"]), new(), &["l"], &cut);
     }
 
     #[test]
