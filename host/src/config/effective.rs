@@ -131,6 +131,7 @@ fn top(config: &Config, name: &str) -> Shown {
             let paths: Vec<_> = directories.map(|path| path.value.to_string_lossy()).collect();
             some(print_words(&paths.iter().map(AsRef::as_ref).collect::<Vec<_>>()))
         }
+        "state_dir" => some(print_words(&[config.state_dir.value.to_string_lossy().as_ref()])),
         "shutdown_timeout" => some(print_duration(config.shutdown_timeout)),
         "log_level" => some(match config.log_level {
             LogLevel::Error => "error",
@@ -217,8 +218,11 @@ fn exporter(config: &ExporterConfig, name: &str) -> Shown {
         "format" => config.format.value.clone(),
         "queue" => match config.queue {
             QueueKind::Memory => "memory".to_owned(),
+            QueueKind::Spill => "spill".to_owned(),
+            QueueKind::Durable => "durable".to_owned(),
         },
         "queue_max_size" => print_size(config.queue_max_size),
+        "spool_max_size" => print_size(config.spool_max_size),
         "queue_full" => match config.queue_full {
             QueueFull::Block => "block".to_owned(),
             QueueFull::DropNewest => "drop_newest".to_owned(),

@@ -155,6 +155,7 @@ pub(super) fn read(
         places: SettingPlaces(places),
         queue: queue?,
         queue_max_size,
+        spool_max_size: reader.size(section, "spool_max_size"),
         queue_full: match reader.choice(section, "queue_full")?.value {
             0 => QueueFull::Block,
             1 => QueueFull::DropNewest,
@@ -194,14 +195,11 @@ fn settings_of_known(reader: &mut Reader<'_>, section: Section, schemas: [Option
 }
 
 fn queue(reader: &mut Reader<'_>, section: Section) -> Option<QueueKind> {
-    if let Some(text) = reader.written(section, "queue")
-        && matches!(text.as_str(), "spill" | "durable")
-    {
-        let message = format!("this version has no `{}` queue", text.as_str());
-        reader.error(text.place(), message, "`queue = memory` is the one that exists");
-        return None;
-    }
-    reader.choice(section, "queue").map(|_| QueueKind::Memory)
+    Some(match reader.choice(section, "queue")?.value {
+        0 => QueueKind::Memory,
+        1 => QueueKind::Spill,
+        _ => QueueKind::Durable,
+    })
 }
 
 fn unknown_plugin(reader: &mut Reader<'_>, what: &str, name: &Placed<String>, known: &[&str]) {

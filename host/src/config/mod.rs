@@ -242,6 +242,7 @@ impl Parsed<'_> {
                 2 => LogLevel::Info,
                 _ => LogLevel::Debug,
             },
+            state_dir: reader.path(top, "state_dir")?,
             inputs: inputs.into_iter().map(|(_, input)| input).collect(),
             listeners,
             exporters,

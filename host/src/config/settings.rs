@@ -22,6 +22,8 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// The least important messages that are logged.
     pub log_level: LogLevel,
+    /// Where what outlives the host is kept.
+    pub state_dir: Placed<PathBuf>,
     /// Where events come from, in order of first appearance.
     pub inputs: Vec<InputConfig>,
     /// Where a running host can be read, in order of first appearance.
@@ -244,8 +246,10 @@ pub struct ExporterConfig {
     pub places: SettingPlaces,
     /// Where batches wait.
     pub queue: QueueKind,
-    /// How many bytes may wait.
+    /// How many bytes may wait in memory.
     pub queue_max_size: u64,
+    /// How many bytes may wait on disk.
+    pub spool_max_size: u64,
     /// What happens when no more may.
     pub queue_full: QueueFull,
     /// A batch is closed when it has this many bytes.
@@ -292,6 +296,10 @@ impl PartialEq for SettingPlaces {
 pub enum QueueKind {
     /// In memory.
     Memory,
+    /// In memory, and on disk what does not fit.
+    Spill,
+    /// On disk, synced.
+    Durable,
 }
 
 /// What happens to an event that finds the queue full.

@@ -112,6 +112,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(Top, "plugin_dir", List, "", "Directories to look for plugins in, before `../lib/fantail/plugins` beside the program's directory, and that directory. Of two plugins of one name the first is used."),
     setting(Top, "shutdown_timeout", Duration, "10 s", "How long a stop waits for queued events to be delivered."),
     setting(Top, "log_level", Choice(&["error", "warning", "info", "debug"]), "info", "The least important messages that are logged."),
+    setting(Top, "state_dir", Text, "/var/lib/fantail", "The directory for what outlives the host: the spools of queues on disk. Made when it is needed."),
     setting(Top, "base_dir", Text, "/run/dovecot", "Dovecot's setting: where the relative paths of `service stats` listeners begin."),
 
     setting(Plugin, "sha256", Text, "", "The digest of the plugin's file, in hexadecimal. Another file is refused."),
@@ -138,8 +139,9 @@ pub const SETTINGS: &[Setting] = &[
 
     alias(setting(Exporter, "driver", Text, "log", "The driver plugin: where events go."), &["transport"]),
     setting(Exporter, "format", Text, "", "The format plugin: how events are written. Required."),
-    setting(Exporter, "queue", Choice(&["memory"]), "memory", "Where batches wait for the driver."),
-    setting(Exporter, "queue_max_size", Size(1 << 10, 1 << 40), "32 MiB", "How much may wait."),
+    setting(Exporter, "queue", Choice(&["memory", "spill", "durable"]), "memory", "Where events wait for the driver: in memory; in memory and, what does not fit, on disk; or all on disk, where they survive whatever ends the host."),
+    setting(Exporter, "queue_max_size", Size(1 << 10, 1 << 40), "32 MiB", "How much may wait in memory."),
+    setting(Exporter, "spool_max_size", Size(1 << 20, 1 << 50), "1 GiB", "How much may wait on disk, all of the spool's files together, if `queue` is spill or durable."),
     setting(Exporter, "queue_full", Choice(&["block", "drop_newest", "drop_oldest"]), "block", "What happens to an event that finds the queue full: inputs wait, or it is dropped, or the oldest batch is."),
     setting(Exporter, "batch_max_size", Size(1, 256 << 20), "64 KiB", "A batch of this size is handed to the driver at once."),
     setting(Exporter, "batch_max_events", Number(0, 1_000_000_000), "0", "A batch of so many events is handed to the driver at once. 0 is no limit."),

@@ -103,11 +103,12 @@ fn all_errors_of_exporters_come_at_once() {
         ],
     );
     check(
-        "event_exporter a {\n driver = unix\n unix_path = /x\n unix_connect_timeout = 2h\n format=json\n time_format = Unix\n queue = durable\n}\n",
+        "event_exporter a {\n driver = unix\n unix_path = /x\n unix_connect_timeout = 2h\n format=json\n time_format = Unix\n queue = disk\n}\n",
         &[
+            "warning 1:16 [a]: no metric uses event_exporter `a`",
             "error 4:25 [2h]: `2h` is more than 1 hour",
             "error 6:16 [Unix]: `Unix` is none of rfc3339, unix",
-            "error 7:10 [durable]: this version has no `durable` queue",
+            "error 7:10 [disk]: `disk` is none of memory, spill, durable",
         ],
     );
     check(
