@@ -23,6 +23,8 @@ pub struct InputLedger {
 pub struct ExporterLedger {
     /// Payloads that metrics asked for.
     pub matched: u64,
+    /// Payloads that an earlier run had left on disk.
+    pub recovered: u64,
     /// Payloads that arrived.
     pub delivered: u64,
     /// Payloads that never will, by reason.
@@ -57,16 +59,18 @@ impl ExporterLedger {
     pub fn find(log: &[String], name: &str) -> Self {
         let text = line(log, &format!("exporter {name}: matched "));
         let (matched, rest) = text.split_once(" = delivered ").expect(text);
+        let (matched, recovered) = matched.split_once(" + recovered ").unwrap_or((matched, "0"));
         let (delivered, rest) = rest.split_once(" + dropped ").expect(text);
         let (dropped, queued) = rest.split_once(" + queued ").expect(text);
         let ledger = ExporterLedger {
             matched: number(matched),
+            recovered: number(recovered),
             delivered: number(delivered),
             dropped: counts(dropped),
             queued: number(queued),
         };
         let sum = ledger.delivered + ledger.dropped.values().sum::<u64>() + ledger.queued;
-        assert_eq!(ledger.matched, sum, "{text}");
+        assert_eq!(ledger.matched + ledger.recovered, sum, "{text}");
         ledger
     }
 

@@ -21,6 +21,7 @@ mod reading;
 mod reload;
 mod replay;
 mod service;
+mod spool;
 mod shutdown;
 mod stats_writer;
 mod tidy;

@@ -132,8 +132,12 @@ fn log_figures(figures: &Figures) {
         );
     }
     for ExporterStatus { name, counts: exporter, .. } in &figures.exporters {
+        let recovered = match exporter.recovered {
+            0 => String::new(),
+            count => format!(" + recovered {count}"),
+        };
         log::info!(
-            "exporter {name}: matched {} = delivered {} + dropped {} + queued {}",
+            "exporter {name}: matched {}{recovered} = delivered {} + dropped {} + queued {}",
             exporter.matched,
             exporter.delivered,
             reasons(&exporter.dropped),

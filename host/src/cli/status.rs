@@ -103,7 +103,7 @@ fn shown(status: &Value) -> String {
         let number = |key: &str| exporter[key].to_string();
         let cells = [number("matched"), number("delivered"), dropped.to_string()];
         let name = [word(&exporter["name"]).to_owned()];
-        let rest = [number("queued"), number("retries"), reasons];
+        let rest = [number("queued"), number("retries"), of_disk(exporter, reasons)];
         exporters.row(name.into_iter().chain(cells).chain(rest));
     }
     for table in [inputs, metrics, exporters] {
@@ -139,6 +139,23 @@ fn reasons(counts: &Value) -> (u64, String) {
     (sum, if parts.is_empty() { String::new() } else { format!("({})", parts.join(", ")) })
 }
 
+/// What there is to say behind an exporter's counts: the reasons, and what its disk has to do
+/// with them.
+fn of_disk(exporter: &Value, reasons: String) -> String {
+    let mut remarks = vec![reasons];
+    let count = |value: &Value| value.as_u64().unwrap_or(0);
+    let (recovered, waiting) =
+        (count(&exporter["recovered"]), count(&exporter["spool"]["payloads"]));
+    if recovered > 0 {
+        remarks.push(format!("{recovered} recovered from disk are counted besides"));
+    }
+    if waiting > 0 {
+        remarks.push(format!("{waiting} of the queued on disk"));
+    }
+    remarks.retain(|remark| !remark.is_empty());
+    remarks.join(" ")
+}
+
 /// What there is to say behind an input's counts: the reasons, and how many connections
 /// found no room, if any did.
 fn remarks(reasons: String, turned_away: &Value) -> String {
@@ -164,7 +181,9 @@ mod tests {
                 "rejected": {"syntax": 2, "too-long": 1}, "events": 20}],
             "metrics": [{"name": "imap/all", "matched": 20}],
             "exporters": [{"name": "out", "matched": 20, "delivered": 15, "dropped": {},
-                "queued": 5, "retries": 1, "queue": {"batches": 1, "bytes": 9, "bytes_max": 99}}],
+                "queued": 5, "retries": 1, "queue": {"batches": 1, "bytes": 9, "bytes_max": 99}},
+                {"name": "disk", "matched": 20, "recovered": 3, "delivered": 1, "dropped": {"refused": 2},
+                "queued": 20, "retries": 1, "spool": {"payloads": 19, "bytes": 9, "bytes_max": 99}}],
         });
         assert_eq!(
             shown(&status),
@@ -177,7 +196,8 @@ mod tests {
              imap/all       20\n\
              \n\
              EXPORTER  MATCHED  = DELIVERED  + DROPPED  + QUEUED  RETRIES\n\
-             out            20           15          0         5        1\n"
+             out            20           15          0         5        1\n\
+             disk           20            1          2        20        1  (refused 2) 3 recovered from disk are counted besides 19 of the queued on disk\n"
         );
     }
 }

@@ -55,6 +55,7 @@ fn exporter(exporter: &ExporterStatus) -> Value {
     json!({
         "name": name,
         "matched": counts.matched,
+        "recovered": counts.recovered,
         "delivered": counts.delivered,
         "dropped": reasons(&counts.dropped),
         "queued": counts.queued,
@@ -63,6 +64,11 @@ fn exporter(exporter: &ExporterStatus) -> Value {
             "batches": queue.batches,
             "bytes": queue.bytes,
             "bytes_max": queue.bytes_max,
+        },
+        "spool": {
+            "payloads": queue.disk.payloads,
+            "bytes": queue.disk.bytes,
+            "bytes_max": queue.disk.bytes_max,
         },
     })
 }

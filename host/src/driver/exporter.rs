@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::{Backoff, Pauses};
 use crate::{
-    queue::{Batch, Queue},
+    queue::{Batch, Outlet, Queue, Wants},
     telemetry::{
         ledger::{DropReason, ExporterLedger},
         log::RateLimit,
@@ -39,6 +39,12 @@ const PANICS_MAX: u32 = 3;
 
 /// The longest pause that a peer can ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// How long the closing of a spool may take, if it has to wait for room.
+const CLOSE: Duration = Duration::from_secs(2);
+
+/// The same when the host does not wait any longer.
+const ABANDONED_CLOSE: Duration = Duration::from_millis(300);
 
 /// The longest pause of a host that has been told to stop.
 const HURRIED_PAUSE_MAX: Duration = Duration::from_millis(500);
@@ -96,6 +102,10 @@ pub struct Exporter {
     pub source: DriverSource,
     /// How long to wait between attempts.
     pub pauses: Pauses,
+    /// How many payloads a batch from the disk has at most.
+    pub payloads_max: usize,
+    /// Whether one of its name and spool ran before, in this process.
+    pub successor: bool,
 }
 
 /// A running exporter.
@@ -104,6 +114,7 @@ pub struct ExporterThread {
     pub name: String,
     /// What it counts.
     pub ledger: Arc<ExporterLedger>,
+    queue: Arc<Queue>,
     control: Sender<Control>,
     handle: thread::JoinHandle<()>,
     abandoned: Arc<AtomicBool>,
@@ -120,7 +131,16 @@ impl ExporterThread {
         let name = exporter.name.clone();
         let ledger = Arc::clone(&exporter.ledger);
         let abandoned = Arc::new(AtomicBool::new(false));
+        let queue = Arc::clone(&exporter.queue);
+        let wants = Wants {
+            label_parts: driver.wants().len(),
+            payloads_max: exporter.payloads_max,
+            successor: exporter.successor,
+        };
+        let outlet = Outlet::open(Arc::clone(&queue), Arc::clone(&ledger), wants)?;
         let state = State {
+            outlet,
+            left: false,
             backoff: Backoff::new(exporter.pauses, random(&name)),
             driver: Some(driver),
             exporter,
@@ -139,7 +159,7 @@ impl ExporterThread {
         };
         let handle =
             thread::Builder::new().name(format!("exporter {name}")).spawn(move || state.run())?;
-        Ok(ExporterThread { name, ledger, control, handle, abandoned })
+        Ok(ExporterThread { name, ledger, queue, control, handle, abandoned })
     }
 
     /// Tells the thread something.
@@ -149,6 +169,12 @@ impl ExporterThread {
         }
         // A thread that has ended needs to be told nothing.
         let _ = self.control.send(control);
+    }
+
+    /// The last word on its ledger: what is neither delivered nor on disk is lost.
+    pub fn settle(&self) {
+        let kept = self.queue.disk().map_or(0, |disk| disk.figures().payloads);
+        self.ledger.settle(kept);
     }
 
     /// Whether the thread has ended.
@@ -165,6 +191,9 @@ fn random(name: &str) -> u64 {
 
 struct State {
     exporter: Exporter,
+    outlet: Outlet,
+    /// It left something on disk when it was to end.
+    left: bool,
     /// `None` after the instance stopped or panicked, until a new one is made.
     driver: Option<DriverInstance>,
     commands: Receiver<Control>,
@@ -187,14 +216,15 @@ struct State {
 
 impl State {
     fn run(mut self) {
-        let queue = Arc::clone(&self.exporter.queue);
-        loop {
-            let is_over = self.finishing || self.retiring && !queue.has_producers();
-            if is_over && queue.is_empty() {
-                break;
+        while !self.is_over() {
+            if let Some(batch) = self.outlet.take() {
+                self.deliver(batch);
+                self.obey_all();
+                continue;
             }
-            let next = select! {
-                recv(queue.receiver()) -> batch => batch.ok(),
+            let arrived = select! {
+                recv(self.outlet.memory_calls()) -> batch => batch.ok(),
+                recv(self.outlet.disk_calls()) -> _ => None,
                 recv(self.commands) -> command => {
                     self.obey(command.unwrap_or(Control::Finish));
                     None
@@ -204,8 +234,8 @@ impl State {
                     None
                 }
             };
-            if let Some(batch) = next {
-                queue.received(&batch);
+            if let Some(batch) = arrived {
+                let batch = self.outlet.arrived(batch);
                 self.deliver(batch);
             }
         }
@@ -215,8 +245,34 @@ impl State {
                 self.pause(None);
             }
         }
-        if self.retiring && !self.finishing {
+        if self.retiring && !self.finishing && !self.outlet.keeps_the_rest() {
             log::info!("exporter {}: has delivered what it had, and ends", self.exporter.name);
+        }
+        let abandoned = self.abandoned.load(Ordering::Relaxed);
+        self.outlet.close(if abandoned { ABANDONED_CLOSE } else { CLOSE });
+    }
+
+    /// Whether there is nothing left to do, or what is left is for somebody else.
+    fn is_over(&self) -> bool {
+        let queue = self.outlet.queue();
+        if !(self.finishing || self.retiring && !queue.has_producers()) {
+            return false;
+        }
+        self.outlet.drain();
+        let leaves = self.left || self.retiring && !self.finishing;
+        self.outlet.is_empty() || leaves && self.outlet.keeps_the_rest()
+    }
+
+    /// Whether it may end with payloads that are not delivered: they stay on disk.
+    fn may_leave(&self) -> bool {
+        let ends = self.finishing || self.retiring && !self.outlet.queue().has_producers();
+        ends && self.outlet.keeps_the_rest()
+    }
+
+    /// Obeys what it has been told by now.
+    fn obey_all(&mut self) {
+        while let Ok(command) = self.commands.try_recv() {
+            self.obey(command);
         }
     }
 
@@ -252,7 +308,6 @@ impl State {
     fn deliver(&mut self, mut batch: Batch) {
         self.batches += 1;
         self.exporter.meter.begins(batch.len());
-        batch.fulfil();
         if batch.numbers().is_empty() {
             let first = self.numbered;
             self.numbered += batch.len() as u64;
@@ -264,8 +319,7 @@ impl State {
         let mut alone = false;
         while !batch.is_empty() {
             if self.abandoned.load(Ordering::Relaxed) {
-                self.exporter.ledger.dropped(DropReason::Shutdown, batch.len() as u64);
-                break;
+                return self.leave(batch);
             }
             let id = self.batches;
             alone |= self.panics >= PANICS_MAX;
@@ -278,7 +332,7 @@ impl State {
             let ended = Instant::now();
             self.exporter.meter.sent(ended.duration_since(begun));
             self.unflushed = true;
-            let pending = self.count(&answer, &mut outcomes, batch.age(ended));
+            let pending = self.count(&answer, &mut outcomes, &batch, ended);
             if pending < count {
                 self.panics = 0;
                 self.backoff_ended();
@@ -289,6 +343,10 @@ impl State {
                 if pending == count || !answer.instance_is_usable() {
                     self.note_trouble(&answer, pending);
                 }
+                if self.may_leave() {
+                    batch.retain(|at| outcomes.get(at).is_none_or(|&one| one == outcome::PENDING));
+                    return self.leave(batch);
+                }
                 let after = answer.retry_after_millis;
                 let after = (after != u64::MAX).then(|| Duration::from_millis(after));
                 self.pause(after.map(|after| after.min(RETRY_AFTER_MAX)));
@@ -298,7 +356,17 @@ impl State {
             }
             batch.retain(|at| outcomes.get(at).is_none_or(|&one| one == outcome::PENDING));
         }
-        self.exporter.queue.recycle(batch);
+        self.outlet.queue().recycle(batch);
+    }
+
+    /// Gives a batch up because the thread is to end: for whoever opens the queue next, or for good.
+    fn leave(&mut self, batch: Batch) {
+        self.left = true;
+        if self.outlet.keeps_the_rest() {
+            self.outlet.give_back(batch);
+        } else {
+            self.exporter.ledger.dropped(DropReason::Shutdown, batch.len() as u64);
+        }
     }
 
     /// The driver; a new one if the last one stopped, after a pause if that fails.
@@ -317,7 +385,13 @@ impl State {
 
     /// Counts what was delivered and given up, drops the instance if it is no good
     /// any more, and returns how many payloads are pending. `age` is the batch's.
-    fn count(&mut self, answer: &RawSent, outcomes: &mut [u8], age: Duration) -> usize {
+    fn count(
+        &mut self,
+        answer: &RawSent,
+        outcomes: &mut [u8],
+        batch: &Batch,
+        now: Instant,
+    ) -> usize {
         if !answer.instance_is_usable() {
             self.driver = None;
         }
@@ -327,7 +401,6 @@ impl State {
             if self.panics >= 2 * PANICS_MAX && outcomes[0] == outcome::PENDING {
                 let name = &self.exporter.name;
                 log::error!("exporter {name}: dropped a payload: the driver {}", answer.message);
-                ledger.dropped(DropReason::Panic, 1);
                 outcomes[0] = COUNTED;
             }
         }
@@ -336,12 +409,14 @@ impl State {
         for outcome in outcomes.iter_mut().filter(|outcome| !known.contains(outcome)) {
             *outcome = outcome::PENDING;
         }
-        let of = |wanted| outcomes.iter().filter(|&&outcome| outcome == wanted).count();
+        let outlet = &mut self.outlet;
+        let mut of = |wanted| outlet.done(batch, outcomes.len(), |at| outcomes[at] == wanted);
         let (delivered, given_up) = (of(outcome::DELIVERED), of(outcome::GIVEN_UP));
-        ledger.delivered(delivered as u64);
-        self.exporter.meter.delivered(delivered, age);
+        ledger.dropped(DropReason::Panic, of(COUNTED));
+        ledger.delivered(delivered);
+        self.exporter.meter.delivered(delivered as usize, batch.age(now));
         if given_up > 0 {
-            ledger.dropped(DropReason::Refused, given_up as u64);
+            ledger.dropped(DropReason::Refused, given_up);
             if let Some(held) = self.refusals.pass(Instant::now()) {
                 let reason = answer.given_up.first().map_or("", |first| first.reason.as_str());
                 let held = held_back(held);
@@ -349,7 +424,7 @@ impl State {
                 log::warn!("exporter {name}: dropped {given_up} payloads: {reason}{held}");
             }
         }
-        of(outcome::PENDING)
+        outcomes.iter().filter(|&&outcome| outcome == outcome::PENDING).count()
     }
 
     /// The peer has taken something: the next trouble is a new one.
@@ -397,7 +472,12 @@ impl State {
                     self.backoff.reset();
                     return;
                 }
-                Ok(command) => self.obey(command),
+                Ok(command) => {
+                    self.obey(command);
+                    if self.may_leave() {
+                        return;
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => return,
                 Err(RecvTimeoutError::Disconnected) => {
                     // Nobody is left to command: what remains is tried once more.

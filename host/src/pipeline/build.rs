@@ -1,6 +1,11 @@
 //! From a configuration and the plugins to everything that can run.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use fantail_sdk::{DriverContext, FormatContext};
 use serde_json::Value;
@@ -15,7 +20,8 @@ use crate::{
     config::{
         Config, ExporterConfig, InputConfig, ListenerConfig, MetricConfig, Place, Placed,
         settings::{
-            Include, InputDriver, InputFormat, ListenerDriver, QueueFull as FullSetting, Socket,
+            Include, InputDriver, InputFormat, ListenerDriver, QueueFull as FullSetting, QueueKind,
+            Socket,
         },
     },
     decode::Protocol,
@@ -25,11 +31,12 @@ use crate::{
     format::{BatchLimits, FormatSource, Label, StagePlan},
     input::{Input, InputKind, Source},
     plugin::Registry,
-    queue::{Producer, Queue, QueueFull},
+    queue::{Disk, DiskPlan, DiskUse, Producer, Queue, QueueFull},
     route::{Route, Routes},
     socket::Endpoint,
+    spool,
     statistics::MetricPlan,
-    telemetry::log::RateLimit,
+    telemetry::{ledger::ExporterLedger, log::RateLimit},
 };
 
 /// How often a line about an event that could not be written is let through.
@@ -93,6 +100,8 @@ pub(super) struct ExporterIdentity {
     /// The digests of the driver's and the format's files.
     plugins: [String; 2],
     hostname: String,
+    /// Where its queue is on disk.
+    disk: Option<DiskPlan>,
 }
 
 /// Why a configuration can't be run: a plugin or the system is against it.
@@ -133,7 +142,7 @@ impl Pipeline {
         };
         let mut exporters: Vec<BuiltExporter> = Vec::new();
         for exporter in &config.exporters {
-            match build_exporter(exporter, registry, &hostname, current) {
+            match build_exporter(exporter, &config.state_dir.value, registry, &hostname, current) {
                 Ok(exporter) => exporters.push(exporter),
                 Err(wrong) => {
                     errors.push(BuildError::new("exporter", &exporter.name.value, wrong));
@@ -202,7 +211,7 @@ impl Pipeline {
 }
 
 impl ExporterIdentity {
-    fn new(config: &ExporterConfig, registry: &Registry, hostname: &str) -> Self {
+    fn new(config: &ExporterConfig, state_dir: &Path, registry: &Registry, hostname: &str) -> Self {
         let digest = |plugin: &str| {
             registry.library(plugin).map_or_else(String::new, |library| library.sha256.clone())
         };
@@ -210,6 +219,7 @@ impl ExporterIdentity {
             config: config.clone(),
             plugins: [digest(&config.driver.value), digest(&config.format.value)],
             hostname: hostname.to_owned(),
+            disk: disk_plan(config, state_dir),
         }
     }
 }
@@ -228,12 +238,13 @@ impl fmt::Display for BuildError {
 
 fn build_exporter(
     config: &ExporterConfig,
+    state_dir: &Path,
     registry: &Registry,
     hostname: &str,
     current: &Current,
 ) -> Result<BuiltExporter, Wrong> {
     let name = &config.name.value;
-    let identity = ExporterIdentity::new(config, registry, hostname);
+    let identity = ExporterIdentity::new(config, state_dir, registry, hostname);
     let running = current.exporter(name);
     if let Some(running) = running.filter(|running| running.identity == identity) {
         return Ok(BuiltExporter { identity, stage: running.stage.clone(), exporter: None });
@@ -281,16 +292,8 @@ fn build_exporter(
         },
         timeout: config.batch_timeout,
     };
-    // A batch that is full because of its events may be of any size.
-    let batch_bytes = if limits.events == usize::MAX { limits.bytes } else { 0 };
-    let queue_bytes = size(config.queue_max_size);
-    let queue = Arc::new(Queue::new(
-        name,
-        queue_bytes,
-        batch_bytes,
-        when_full(config),
-        Arc::clone(&ledger),
-    ));
+    let queue = Arc::new(build_queue(config, identity.disk.clone(), limits, &ledger));
+    let successor = running.is_some_and(|running| follows(&queue, running.stage.queue.queue()));
     let stage = StagePlan {
         exporter: name.clone(),
         source,
@@ -302,8 +305,50 @@ fn build_exporter(
         trouble: Arc::new(RateLimit::new(TROUBLE_INTERVAL)),
     };
     let pauses = Pauses { min: config.retry_min_pause, max: config.retry_max_pause };
-    let exporter = Exporter { name: name.clone(), queue, ledger, meter, source: driver, pauses };
+    let exporter = Exporter {
+        name: name.clone(),
+        queue,
+        ledger,
+        meter,
+        source: driver,
+        pauses,
+        payloads_max: limits.events,
+        successor,
+    };
     Ok(BuiltExporter { identity, stage, exporter: Some(exporter) })
+}
+
+fn build_queue(
+    config: &ExporterConfig,
+    disk: Option<DiskPlan>,
+    limits: BatchLimits,
+    ledger: &Arc<ExporterLedger>,
+) -> Queue {
+    // A batch that is full because of its events may be of any size.
+    let batch_bytes = if limits.events == usize::MAX { limits.bytes } else { 0 };
+    let (name, bytes_max) = (&config.name.value, size(config.queue_max_size));
+    let queue = Queue::new(name, bytes_max, batch_bytes, when_full(config), Arc::clone(ledger));
+    match disk {
+        Some(plan) => queue.on_disk(Disk::new(plan)),
+        None => queue,
+    }
+}
+
+/// Whether the queue takes over the spool of one that runs.
+fn follows(queue: &Queue, running: &Queue) -> bool {
+    let directory = |queue: &Queue| queue.disk().map(|disk| disk.plan.directory.clone());
+    directory(queue).is_some() && directory(queue) == directory(running)
+}
+
+/// Where the exporter's queue is on disk, if it is to be there.
+fn disk_plan(config: &ExporterConfig, state_dir: &Path) -> Option<DiskPlan> {
+    let usage = match config.queue {
+        QueueKind::Memory => return None,
+        QueueKind::Spill => DiskUse::Spill,
+        QueueKind::Durable => DiskUse::Durable,
+    };
+    let directory = state_dir.join("spool").join(spool::directory_name(&config.name.value));
+    Some(DiskPlan { directory, max_size: config.spool_max_size, usage })
 }
 
 fn when_full(config: &ExporterConfig) -> QueueFull {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::{
     format::StagePlan,
     input::Input,
-    queue::Queue,
+    queue::{DiskFigures, Queue},
     route::Routes,
     statistics::Statistics,
     telemetry::{
@@ -40,7 +40,7 @@ pub struct ExporterStatus {
     pub meter: MeterFigures,
 }
 
-/// What waits in a queue; what is in open batches or with the driver does not.
+/// What waits in a queue's memory, and on disk; what is in open batches or with the driver does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueFigures {
     /// Batches.
@@ -49,6 +49,8 @@ pub struct QueueFigures {
     pub bytes: u64,
     /// The most bytes that may wait.
     pub bytes_max: u64,
+    /// What waits on disk; zeros for a queue in memory.
+    pub disk: DiskFigures,
 }
 
 /// Reads a host's figures while it runs, and afterwards.
@@ -131,6 +133,7 @@ impl Observed {
                 batches: self.queue.len() as u64,
                 bytes: self.queue.bytes() as u64,
                 bytes_max: self.queue.bytes_max() as u64,
+                disk: self.queue.disk().map(|disk| disk.figures()).unwrap_or_default(),
             },
             meter: self.meter.figures(),
         }

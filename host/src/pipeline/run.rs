@@ -334,7 +334,7 @@ impl Running {
     /// The last word: whatever is queued now (in a batch that never got into a
     /// queue, with a driver that does not come back) is lost.
     fn ended(&self) -> Ended {
-        self.exporter_threads().for_each(|exporter| exporter.ledger.settle());
+        self.exporter_threads().for_each(ExporterThread::settle);
         let shutdown = DropReason::Shutdown.name();
         let exporters = self.observer.figures().exporters;
         let lost = exporters

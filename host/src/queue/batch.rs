@@ -156,6 +156,23 @@ impl Batch {
         debug_assert_eq!(self.label_ends.len(), self.ends.len(), "a label for each payload");
     }
 
+    /// Gives all payloads their labels, of `parts` values each.
+    pub fn label_all<'l>(&mut self, parts: usize, labels: impl Iterator<Item = &'l [u8]>) {
+        self.labels.clear();
+        self.label_ends.clear();
+        for label in labels {
+            self.labels.extend_from_slice(label);
+            self.label_ends.push(end(&self.labels));
+        }
+        self.label_parts = parts;
+        debug_assert_eq!(self.label_ends.len(), self.ends.len(), "a label for each payload");
+    }
+
+    /// What numbered the payloads.
+    pub fn source(&self) -> u128 {
+        self.source
+    }
+
     /// Has the batch carry a receipt of the promise, once.
     pub fn promise(&mut self, promise: &Promise) {
         if !self.receipts.last().is_some_and(|last| promise.is_of(last)) {

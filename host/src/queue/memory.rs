@@ -10,7 +10,10 @@ use std::{
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
-use super::{Batch, Wake};
+use super::{
+    Batch, Wake,
+    disk::{Disk, DiskUse},
+};
 use crate::telemetry::{
     ledger::{DropReason, ExporterLedger},
     log::RateLimit,
@@ -60,6 +63,8 @@ pub struct Queue {
     bytes_max: usize,
     when_full: QueueFull,
     ledger: Arc<ExporterLedger>,
+    /// What of it is on disk.
+    disk: Option<Arc<Disk>>,
     /// How many [`Producer`]s there are.
     producers: AtomicUsize,
     /// Set by a worker that found no room, cleared by the thread that makes some.
@@ -132,11 +137,33 @@ impl Queue {
             bytes_max,
             when_full,
             ledger,
+            disk: None,
             producers: AtomicUsize::new(0),
             room_wanted: AtomicBool::new(false),
             wakes: Mutex::new(Vec::new()),
             drops: RateLimit::new(LOG_INTERVAL),
         }
+    }
+
+    /// The same queue, of which a part is on disk.
+    #[must_use]
+    pub fn on_disk(self, disk: Arc<Disk>) -> Self {
+        Queue { disk: Some(disk), ..self }
+    }
+
+    /// What of it is on disk.
+    pub fn disk(&self) -> Option<&Arc<Disk>> {
+        self.disk.as_ref()
+    }
+
+    /// The exporter's name.
+    pub fn exporter(&self) -> &str {
+        &self.exporter
+    }
+
+    /// What happens to a batch that does not fit.
+    pub fn when_full(&self) -> QueueFull {
+        self.when_full
     }
 
     /// Whether anybody may still put batches in. Once false it stays so, and what
@@ -153,6 +180,10 @@ impl Queue {
     /// Puts a batch in, or does what the configuration says when it does not fit.
     pub fn push(&self, batch: Batch) -> Pushed {
         let (mut batch, rest) = batch.fitted();
+        if self.disk.as_ref().is_none_or(|disk| disk.plan.usage == DiskUse::Spill) {
+            // In memory is where it should be; and what is dropped now is dropped as configured.
+            batch.fulfil();
+        }
         let taken = |rest: Option<Batch>| {
             Pushed::Taken(rest.or_else(|| self.spare.try_recv().ok()).unwrap_or_default())
         };
@@ -161,7 +192,7 @@ impl Queue {
                 None => return taken(rest),
                 Some(batch) => batch,
             };
-            match self.when_full {
+            match self.when_full_now() {
                 QueueFull::Block => {
                     // Once more after the wish is known: the exporter may have
                     // made room between the attempt and the wish.
@@ -173,19 +204,29 @@ impl Queue {
                 }
                 QueueFull::DropNewest => {
                     self.dropped(&batch);
+                    batch.fulfil();
                     batch.clear();
                     return Pushed::Taken(batch);
                 }
                 QueueFull::DropOldest => {
-                    if let Ok(oldest) = self.receiver.try_recv() {
+                    if let Ok(mut oldest) = self.receiver.try_recv() {
                         self.taken(&oldest);
                         self.dropped(&oldest);
+                        oldest.fulfil();
                     } else {
                         // The exporter has just taken it and is about to say so.
                         std::thread::yield_now();
                     }
                 }
             }
+        }
+    }
+
+    /// While there is room on the disk, it is only a moment until there is some here.
+    fn when_full_now(&self) -> QueueFull {
+        match &self.disk {
+            Some(disk) if !disk.is_full() => QueueFull::Block,
+            _ => self.when_full,
         }
     }
 
@@ -221,7 +262,14 @@ impl Queue {
         let cost = Self::cost(&batch);
         let reserve =
             |bytes: usize| (bytes == 0 || bytes + cost <= self.bytes_max).then_some(bytes + cost);
-        if self.bytes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, reserve).is_err() {
+        let reserved = self.bytes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, reserve);
+        if let Some(disk) = &self.disk
+            && disk.plan.usage == DiskUse::Spill
+            && reserved.unwrap_or(usize::MAX) >= self.bytes_max / 4 * 3
+        {
+            disk.pressure.call();
+        }
+        if reserved.is_err() {
             return Some(batch);
         }
         let refused = self.sender.try_send(batch).err()?;

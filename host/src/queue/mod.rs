@@ -5,11 +5,17 @@
 //! payloads in it; what happens to a batch that does not fit is `queue_full`.
 
 mod batch;
+mod disk;
 mod memory;
+mod outlet;
 mod receipt;
+mod spooler;
 mod wake;
 
 pub use batch::Batch;
+pub use disk::{Disk, DiskFigures, DiskPlan, DiskUse};
 pub use memory::{Producer, Pushed, Queue, QueueFull};
+pub use outlet::{Outlet, Wants};
 pub use receipt::{Promise, Receipt, Standing};
+pub use spooler::{Opening, Spooler};
 pub use wake::Wake;

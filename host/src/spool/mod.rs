@@ -122,6 +122,8 @@ mod tests;
 
 use std::{io, ops::Range, path::Path};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 pub use contents::{Contents, Item, Kept};
 pub use directory::Directory;
 pub use error::{Error, ErrorKind};
@@ -168,6 +170,17 @@ pub struct Opened<S: Storage> {
 /// it, or the system fails. Damage is no error.
 pub fn open(path: &Path, options: Options) -> Result<Opened<Directory>, Error> {
     open::open(Directory::lock(path)?, options)
+}
+
+/// The name of a directory for something that may be called anything: letters, digits, `-`, `_`
+/// and `.` stay, but for a first `.`; other bytes become `%XX`.
+pub fn directory_name(text: &str) -> String {
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+    let name = utf8_percent_encode(text, KEPT).to_string();
+    match name.strip_prefix('.') {
+        Some(rest) => format!("%2E{rest}"),
+        None => name,
+    }
 }
 
 /// Opens the spool in a storage, or makes it.

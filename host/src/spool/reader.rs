@@ -31,6 +31,8 @@ pub struct Acknowledgement {
     /// Payloads that can't be remembered as acknowledged, since too many others
     /// ([`RANGES_MAX`]) are out of order: they stay as they were.
     pub refused: u64,
+    /// Payloads that had been discarded, after they were read.
+    pub late: u64,
 }
 
 /// Where the reader is.
@@ -140,11 +142,15 @@ impl<S: Storage> Reader<S> {
     pub fn acknowledge(&mut self, range: RangeInclusive<u64>) -> (Acknowledgement, io::Result<()>) {
         let mut made = Acknowledgement::default();
         let mut index = self.shared.index();
-        // What has been discarded meanwhile doesn't count.
+        // What has been discarded meanwhile is acknowledged already.
         let low = index.acknowledged.low().sequence;
-        let gone = self.in_flight.partition_point(|(mark, _)| mark.sequence < low);
-        self.in_flight.drain(..gone);
         let mut at = self.in_flight.partition_point(|(mark, _)| mark.sequence < *range.start());
+        let late = self
+            .in_flight
+            .range(at..)
+            .take_while(|(mark, _)| mark.sequence < low && range.contains(&mark.sequence));
+        made.late = late.count() as u64;
+        self.in_flight.drain(at..at + made.late as usize);
         let within = |(mark, _): &&(Mark, u32)| range.contains(&mark.sequence);
         while let Some(&(first, _)) = self.in_flight.get(at).filter(within) {
             // Those that follow each other at once.

@@ -54,6 +54,8 @@ pub struct Writer<S: Storage> {
     /// How much of that has been written; the rest is about to be.
     written: usize,
     failed_syncs: u64,
+    /// The last append found the disk full.
+    disk_is_full: bool,
 }
 
 impl<S: Storage> Writer<S> {
@@ -79,6 +81,7 @@ impl<S: Storage> Writer<S> {
             unsynced: Vec::new(),
             written: 0,
             failed_syncs: 0,
+            disk_is_full: false,
         })
     }
 
@@ -114,6 +117,9 @@ impl<S: Storage> Writer<S> {
     /// appended, it and those behind it are not, and nothing of them is left behind. After
     /// each stop the same can be tried again.
     pub fn append<'a>(&mut self, payloads: impl IntoIterator<Item = Payload<'a>>) -> Appended {
+        if self.disk_is_full {
+            self.reclaim();
+        }
         let first = self.next.sequence;
         let mut room = self.room();
         let mut stop = None;
@@ -145,6 +151,10 @@ impl<S: Storage> Writer<S> {
         if let Err(error) = self.write() {
             stop = Some(Stop::Failed(error));
         }
+        let is_full = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        };
+        self.disk_is_full = matches!(&stop, Some(Stop::Failed(error)) if is_full(error));
         Appended { sequences: Range { start: first, end: self.next.sequence }, stop }
     }
 
@@ -279,6 +289,29 @@ impl<S: Storage> Writer<S> {
             self.shared.keep().map_err(Stop::Failed)?;
         }
         if size > self.room() { Err(Stop::Full) } else { Ok(()) }
+    }
+
+    /// The disk was full. Once all is acknowledged, gives back what the active segment has of it,
+    /// and begins another one; a failure leaves things as they are for the next time.
+    fn reclaim(&mut self) {
+        let is_begun = |active: &Active<_>| active.offset > segment::HEADER as u64;
+        if !self.is_drained() || !self.active.as_ref().is_some_and(is_begun) {
+            return;
+        }
+        // The cursor has the numbers from which those of later payloads go on.
+        if self.sync().is_err() || self.shared.keep_synced().is_err() {
+            return;
+        }
+        let header = segment::HEADER as u64;
+        if let Some(active) = &self.active
+            && active.file.truncate(header).is_ok()
+        {
+            if let Some(last) = self.shared.index().segments.back_mut() {
+                last.length = header;
+            }
+            // What fails here fails again when the next payload is appended.
+            let _ = self.begin().and_then(|()| self.shared.keep());
+        }
     }
 
     /// Whether everything that has been appended is acknowledged.

@@ -2,8 +2,9 @@
 //!
 //! For an input, at every moment: `received = decoded + rejected`, counted in
 //! lines; of the decoded ones, `events` said that something happened (the others
-//! open, change or close contexts). For an exporter: `matched = delivered +
-//! dropped + queued`, counted in payloads.
+//! open, change or close contexts). For an exporter: `matched + recovered = delivered +
+//! dropped + queued`, counted in payloads; what is recovered was in the spool of a queue on disk
+//! when the host began.
 //!
 //! Workers count locally and add here once for every read, so the sums move in
 //! steps; each step moves both sides of its equation.
@@ -148,16 +149,22 @@ pub enum DropReason {
     Panic,
     /// It was still queued when `shutdown_timeout` had passed.
     Shutdown,
+    /// Its bytes on the disk were damaged.
+    Damaged,
+    /// It is larger than its queue on disk can take.
+    TooLarge,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [DropReason; 5] = [
+    pub const ALL: [DropReason; 7] = [
         DropReason::Format,
         DropReason::QueueFull,
         DropReason::Refused,
         DropReason::Panic,
         DropReason::Shutdown,
+        DropReason::Damaged,
+        DropReason::TooLarge,
     ];
 
     /// The word for it, in counts and logs.
@@ -168,6 +175,8 @@ impl DropReason {
             DropReason::Refused => "refused",
             DropReason::Panic => "panic",
             DropReason::Shutdown => "shutdown",
+            DropReason::Damaged => "damaged",
+            DropReason::TooLarge => "too_large",
         }
     }
 }
@@ -189,6 +198,7 @@ pub struct ExporterLedger {
 #[derive(Debug, Default)]
 struct ExporterCounts {
     matched: u64,
+    recovered: u64,
     delivered: u64,
     dropped: [u64; DropReason::ALL.len()],
     retries: u64,
@@ -200,11 +210,13 @@ struct ExporterCounts {
 pub struct ExporterFigures {
     /// Payloads that metrics asked for.
     pub matched: u64,
+    /// Payloads that an earlier run had left on disk.
+    pub recovered: u64,
     /// Payloads that the driver has delivered.
     pub delivered: u64,
     /// Payloads that were dropped, by reason; only reasons that occurred.
     pub dropped: BTreeMap<&'static str, u64>,
-    /// Payloads that are in memory, or with the driver.
+    /// Payloads that are in memory, on disk, or with the driver.
     pub queued: u64,
     /// How often a batch had to be sent again.
     pub retries: u64,
@@ -220,6 +232,11 @@ impl ExporterLedger {
         });
     }
 
+    /// Counts payloads that an earlier run had left on disk.
+    pub fn recovered(&self, count: u64) {
+        self.change(|counts| counts.recovered += count);
+    }
+
     /// Counts delivered payloads.
     pub fn delivered(&self, count: u64) {
         self.change(|counts| counts.delivered += count);
@@ -230,17 +247,26 @@ impl ExporterLedger {
         self.change(|counts| counts.dropped[reason as usize] += count);
     }
 
+    /// Payloads that were counted as dropped had been under way, and have arrived or will be counted
+    /// under another reason.
+    pub fn not_dropped(&self, reason: DropReason, count: u64) {
+        self.change(|counts| {
+            let dropped = &mut counts.dropped[reason as usize];
+            *dropped = dropped.saturating_sub(count);
+        });
+    }
+
     /// Counts a batch that has to be sent again.
     pub fn retried(&self) {
         self.change(|counts| counts.retries += 1);
     }
 
-    /// Counts what is queued now as dropped because the host ends, and nothing
-    /// afterwards: whatever a thread does that did not end in time, these are the
-    /// host's last words.
-    pub fn settle(&self) {
+    /// Counts what is queued now as dropped because the host ends, but for the payloads
+    /// that are `kept` on disk, and nothing afterwards: whatever a thread does that did not end
+    /// in time, these are the host's last words.
+    pub fn settle(&self, kept: u64) {
         self.change(|counts| {
-            counts.dropped[DropReason::Shutdown as usize] += counts.queued();
+            counts.dropped[DropReason::Shutdown as usize] += counts.queued().saturating_sub(kept);
             counts.settled = true;
         });
     }
@@ -259,6 +285,7 @@ impl ExporterLedger {
             DropReason::ALL.map(|reason| (reason.name(), counts.dropped[reason as usize]));
         ExporterFigures {
             matched: counts.matched,
+            recovered: counts.recovered,
             delivered: counts.delivered,
             dropped: dropped.into_iter().filter(|(_, count)| *count > 0).collect(),
             queued: counts.queued(),
@@ -271,7 +298,8 @@ impl ExporterCounts {
     fn queued(&self) -> u64 {
         // Payloads are matched before they can end; less than nothing would be a
         // bug in the counting, and shows as a ledger that does not balance.
-        self.matched.saturating_sub(self.delivered + self.dropped.iter().sum::<u64>())
+        (self.matched + self.recovered)
+            .saturating_sub(self.delivered + self.dropped.iter().sum::<u64>())
     }
 }
 
@@ -315,7 +343,7 @@ mod tests {
         let figures = ledger.figures();
         assert_eq!(figures.queued, 3);
         assert_eq!(figures.dropped, [("format", 1), ("refused", 1)].into());
-        ledger.settle();
+        ledger.settle(0);
         ledger.delivered(3);
         ledger.matched(7, 0);
         let figures = ledger.figures();

@@ -87,7 +87,8 @@ const ENTRIES: &[Entry] = &[
         }
     })),
 
-    entry(Counter, "fantail_exporter_matched_total", "Payloads that metrics asked for: delivered, dropped and queued ones.", Source::Exporter(|exporter| exporter.counts.matched)),
+    entry(Counter, "fantail_exporter_matched_total", "Payloads that metrics asked for. With the recovered ones, they are delivered, dropped or queued.", Source::Exporter(|exporter| exporter.counts.matched)),
+    entry(Counter, "fantail_exporter_recovered_total", "Payloads that an earlier run had left on disk.", Source::Exporter(|exporter| exporter.counts.recovered)),
     entry(Counter, "fantail_exporter_delivered_total", "Payloads that the driver has delivered.", Source::Exporter(|exporter| exporter.counts.delivered)),
     entry(Counter, "fantail_exporter_dropped_total", "Payloads that never will be, by reason.", Source::Other(|facts, page, name| {
         for exporter in &facts.figures.exporters {
@@ -97,11 +98,14 @@ const ENTRIES: &[Entry] = &[
             }
         }
     })),
-    entry(Gauge, "fantail_exporter_queued_payloads", "Payloads on their way: in open batches, in the queue, with the driver.", Source::Exporter(|exporter| exporter.counts.queued)),
+    entry(Gauge, "fantail_exporter_queued_payloads", "Payloads on their way: in open batches, in the queue, on disk, with the driver.", Source::Exporter(|exporter| exporter.counts.queued)),
     entry(Counter, "fantail_exporter_retries_total", "How often a batch, or the rest of one, had to be sent again.", Source::Exporter(|exporter| exporter.counts.retries)),
     entry(Gauge, "fantail_exporter_queue_batches", "Batches that wait in the queue.", Source::Exporter(|exporter| exporter.queue.batches)),
     entry(Gauge, "fantail_exporter_queue_bytes", "What they take of queue_max_size.", Source::Exporter(|exporter| exporter.queue.bytes)),
     entry(Gauge, "fantail_exporter_queue_max_bytes", "The setting queue_max_size.", Source::Exporter(|exporter| exporter.queue.bytes_max)),
+    entry(Gauge, "fantail_exporter_spool_payloads", "Payloads that wait on disk.", Source::Exporter(|exporter| exporter.queue.disk.payloads)),
+    entry(Gauge, "fantail_exporter_spool_bytes", "Their bytes.", Source::Exporter(|exporter| exporter.queue.disk.bytes)),
+    entry(Gauge, "fantail_exporter_spool_max_bytes", "The setting spool_max_size; 0 for a queue in memory.", Source::Exporter(|exporter| exporter.queue.disk.bytes_max)),
     entry(Histogram, "fantail_exporter_batch_payloads", "Payloads in a batch, when the driver is first given it. Its count is the number of batches.", Source::Histogram(|exporter| &exporter.meter.batch, 1)),
     entry(Histogram, "fantail_exporter_delivery_seconds", "For each delivered payload, the time from the read that brought its batch's first event to the end of the driver's call.", Source::Histogram(|exporter| &exporter.meter.delivery, NANOS)),
     entry(Histogram, "fantail_exporter_send_seconds", "The time of each call of the driver plugin with a batch.", Source::Histogram(|exporter| &exporter.meter.send, NANOS)),

@@ -128,6 +128,33 @@ fn a_full_disk_costs_nothing_that_was_appended() {
     assert_eq!(read_all(&mut again.reader), [1, 2, 3, 4, 5]);
 }
 
+/// A disk that one segment fills: what is acknowledged of it must make room, or nothing would
+/// ever be appended again.
+#[test]
+fn a_full_disk_is_given_back_what_is_acknowledged() {
+    let storage = Simulated::new();
+    let Opened { mut writer, mut reader, .. } = open(&storage);
+    storage.set_faults(Faults { room: Some(storage.used() + 20_000), ..Faults::default() });
+    let mut last = 0;
+    for round in 0..5 {
+        let appended = append(&mut writer, &lengths(100, 1000));
+        assert!(matches!(appended.stop, Some(Stop::Failed(_))), "round {round}");
+        // Not before all is acknowledged.
+        assert!(append(&mut writer, &[1000]).sequences.is_empty());
+        writer.sync().unwrap();
+        let read = read_all(&mut reader);
+        assert!(read.len() > 10 && read[0] > last, "round {round}: {read:?}");
+        last = read[read.len() - 1];
+        reader.acknowledge(0..=last).1.unwrap();
+    }
+    drop((writer, reader));
+    storage.set_faults(Faults::default());
+    let Opened { mut writer, mut reader, .. } = open(&storage);
+    assert!(append(&mut writer, &[10]).sequences.start > last);
+    writer.sync().unwrap();
+    assert_eq!(read_all(&mut reader).len(), 1);
+}
+
 #[test]
 fn what_a_failed_sync_left_unknown_is_written_again() {
     for failing_syncs in 1..6 {

@@ -1,0 +1,184 @@
+//! What a queue on disk consists of beside the spool: what its two threads tell each other.
+//!
+//! Batches come into the queue's memory as in any other. A [`Spooler`](super::Spooler), a thread of
+//! its own, moves them to the spool: all of them and synced if the queue is `durable`; if it is
+//! `spill`, the oldest ones when the memory is nearly full. The exporter's thread takes them out at
+//! the [`Outlet`](super::Outlet).
+//!
+//! The order is kept: what is in the spool is older than what the spooler holds, and that is
+//! older than what is in memory. For `spill`, where both threads take from memory, each does so
+//! under a lock that it keeps until the batch is where the other one looks.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::Batch;
+use crate::spool::Amount;
+
+/// How a queue uses the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskUse {
+    /// For what does not fit into memory.
+    Spill,
+    /// For everything, synced before anybody is told that it is there.
+    Durable,
+}
+
+/// Where a queue's spool is, and how it is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskPlan {
+    /// The spool's directory.
+    pub directory: PathBuf,
+    /// What all its files may take, in bytes.
+    pub max_size: u64,
+    /// How it is used.
+    pub usage: DiskUse,
+}
+
+/// What waits on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskFigures {
+    /// Payloads that are not delivered yet.
+    pub payloads: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// What the spool's files may take.
+    pub bytes_max: u64,
+}
+
+/// The part of a queue that lies on disk, as its threads share it.
+#[derive(Debug)]
+pub struct Disk {
+    /// Where it is.
+    pub plan: DiskPlan,
+    pub(super) turn: Mutex<Turn>,
+    /// The memory is nearly full.
+    pub(super) pressure: Signal,
+    /// There is something to be read in the spool.
+    pub(super) published: Signal,
+    /// There may be room in the spool.
+    pub(super) room: Signal,
+    payloads: AtomicU64,
+    bytes: AtomicU64,
+    is_full: AtomicBool,
+    drains: AtomicBool,
+    gives_up: AtomicBool,
+}
+
+/// What the spooler holds between memory and spool: under a lock, which whoever takes a batch
+/// out of the memory of a `spill` queue keeps meanwhile.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    /// A batch that did not fit into the spool.
+    pub(super) held: Option<Batch>,
+    /// A batch that the exporter could not deliver before it ended.
+    pub(super) given_back: Option<Batch>,
+}
+
+/// Wakes one thread, however often it is called.
+#[derive(Debug)]
+pub(super) struct Signal {
+    sender: Sender<()>,
+    receiver: Receiver<()>,
+}
+
+impl Signal {
+    fn new() -> Self {
+        let (sender, receiver) = bounded(1);
+        Signal { sender, receiver }
+    }
+
+    pub(super) fn call(&self) {
+        // When there is a call already, one is enough.
+        let _ = self.sender.try_send(());
+    }
+
+    pub(super) fn calls(&self) -> &Receiver<()> {
+        &self.receiver
+    }
+
+    /// Waits for a call, at most so long.
+    pub(super) fn wait(&self, patience: Duration) {
+        let _ = self.receiver.recv_timeout(patience);
+    }
+}
+
+impl Disk {
+    /// Nothing has been opened yet.
+    pub fn new(plan: DiskPlan) -> Arc<Self> {
+        Arc::new(Disk {
+            plan,
+            turn: Mutex::default(),
+            pressure: Signal::new(),
+            published: Signal::new(),
+            room: Signal::new(),
+            payloads: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            is_full: AtomicBool::new(false),
+            drains: AtomicBool::new(false),
+            gives_up: AtomicBool::new(false),
+        })
+    }
+
+    /// What waits on disk.
+    pub fn figures(&self) -> DiskFigures {
+        DiskFigures {
+            payloads: self.payloads.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            bytes_max: self.plan.max_size,
+        }
+    }
+
+    pub(super) fn now_has(&self, amount: Amount) {
+        self.payloads.store(amount.payloads, Ordering::Relaxed);
+        self.bytes.store(amount.bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn turn(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the last batch found no room on the disk.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_now_full(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::Relaxed);
+    }
+
+    /// Has the spooler move everything that is in memory to the spool, and end.
+    pub(super) fn drain(&self) {
+        self.drains.store(true, Ordering::Release);
+        self.pressure.call();
+        self.room.call();
+    }
+
+    pub(super) fn drains(&self) -> bool {
+        self.drains.load(Ordering::Acquire)
+    }
+
+    /// Has the spooler end with what it has in hand.
+    pub(super) fn give_up(&self) {
+        self.gives_up.store(true, Ordering::Release);
+        self.drain();
+    }
+
+    pub(super) fn gives_up(&self) -> bool {
+        self.gives_up.load(Ordering::Acquire)
+    }
+}
+
+/// Microseconds since 1970.
+pub(super) fn micros_now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,265 @@
+//! Queues on disk: what is in them outlives the peer, the host and the configuration.
+
+use std::{
+    fs,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use fantail_integration_tests::{
+    Host, PATIENCE, Workdir, events, fantail,
+    peers::{LineSink, send_unix},
+};
+use rustix::process::Signal;
+use serde_json::Value;
+
+const EVENTS: usize = 20_000;
+
+/// An exporter to a socket that nobody listens on yet.
+fn config(queue: &str, more: &str) -> String {
+    format!(
+        "
+state_dir = $DIR/state
+shutdown_timeout = 5 s
+input in {{
+  driver = unix
+  path = $DIR/in.sock
+}}
+listener reader {{
+  driver = stats-reader
+  path = $DIR/reader.sock
+}}
+event_exporter out {{
+  driver = unix
+  unix_path = $DIR/out.sock
+  format = json
+  queue = {queue}
+  batch_max_size = 4 KiB
+  retry_max_pause = 200 ms
+  {more}
+}}
+metric all {{
+  filter = event=e
+  exporter = out
+}}
+"
+    )
+}
+
+fn send(dir: &Workdir, numbers: std::ops::Range<usize>) {
+    send_unix(dir.path("in.sock"), &events::lines(numbers.map(|n| events::json("e", n))));
+}
+
+fn numbers(lines: &[String]) -> Vec<usize> {
+    let number = |line: &String| {
+        let digits = line.rsplit_once("\"n\":").unwrap().1;
+        digits.trim_end_matches('}').parse().unwrap()
+    };
+    lines.iter().map(number).collect()
+}
+
+/// What the running host says of its exporter.
+fn exporter(dir: &Workdir) -> Value {
+    let socket = dir.path("reader.sock");
+    let shown = fantail(["status", "--json", "--socket-path", socket.to_str().unwrap()]);
+    assert_eq!(shown.status, Some(0), "{shown:?}");
+    let mut status: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    status["exporters"][0].take()
+}
+
+/// Waits until so many payloads are on the disk.
+fn wait_for_spooled(dir: &Workdir, count: u64) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let exporter = exporter(dir);
+        if exporter["spool"]["payloads"] == count {
+            return;
+        }
+        assert!(Instant::now() < until, "{exporter}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn what_is_durable_survives_a_kill() {
+    let dir = Workdir::new();
+    let host = Host::start(&dir, &config("durable", ""));
+    send(&dir, 0..EVENTS);
+    wait_for_spooled(&dir, EVENTS as u64);
+    host.signal(Signal::KILL);
+    host.wait();
+    // Nobody is there yet in the second life, either; it ends in order.
+    let host = Host::start(&dir, &config("durable", ""));
+    send(&dir, EVENTS..EVENTS + 10);
+    wait_for_spooled(&dir, EVENTS as u64 + 10);
+    let ended = host.stop().expect_status(0);
+    let ledger = ended.exporter("out");
+    assert_eq!((ledger.matched, ledger.recovered), (10, EVENTS as u64));
+    assert_eq!((ledger.delivered, ledger.queued), (0, EVENTS as u64 + 10));
+    // In the third, everything arrives, once and in order.
+    let sink = LineSink::listen(dir.path("out.sock"));
+    let host = Host::start(&dir, &config("durable", ""));
+    send(&dir, EVENTS + 10..EVENTS + 20);
+    let lines = sink.wait_for(EVENTS + 20);
+    assert_eq!(numbers(&lines), Vec::from_iter(0..EVENTS + 20));
+    let ended = host.stop().expect_status(0);
+    let ledger = ended.exporter("out");
+    assert_eq!((ledger.matched, ledger.recovered), (10, EVENTS as u64 + 10));
+    assert_eq!((ledger.delivered, ledger.queued), (EVENTS as u64 + 20, 0));
+}
+
+#[test]
+fn what_does_not_fit_into_memory_is_spilled() {
+    let dir = Workdir::new();
+    let host = Host::start(&dir, &config("spill", "queue_max_size = 64 KiB"));
+    send(&dir, 0..EVENTS);
+    let status = exporter(&dir);
+    assert_eq!(status["matched"], EVENTS as u64);
+    assert_eq!(status["queued"], EVENTS as u64);
+    assert!(status["spool"]["payloads"].as_u64().unwrap() > EVENTS as u64 / 2, "{status}");
+    let sink = LineSink::listen(dir.path("out.sock"));
+    assert_eq!(numbers(&sink.wait_for(EVENTS)), Vec::from_iter(0..EVENTS));
+    // What fits goes by memory again.
+    send(&dir, EVENTS..EVENTS + 100);
+    assert_eq!(sink.wait_for(EVENTS + 100).len(), EVENTS + 100);
+    let ended = host.stop().expect_status(0);
+    let ledger = ended.exporter("out");
+    assert_eq!((ledger.delivered, ledger.queued), (EVENTS as u64 + 100, 0));
+}
+
+#[test]
+fn a_stop_leaves_what_was_in_memory_on_the_disk() {
+    let dir = Workdir::new();
+    let host = Host::start(&dir, &config("spill", ""));
+    send(&dir, 0..EVENTS);
+    let ended = host.stop().expect_status(0);
+    assert_eq!(ended.exporter("out").queued, EVENTS as u64);
+    let sink = LineSink::listen(dir.path("out.sock"));
+    let host = Host::start(&dir, &config("spill", ""));
+    let mut arrived = numbers(&sink.wait_for(EVENTS));
+    // A batch that was under way when the host was stopped went to the disk last.
+    arrived.sort_unstable();
+    assert_eq!(arrived, Vec::from_iter(0..EVENTS));
+    let ledger = host.stop().expect_status(0).exporter("out");
+    assert_eq!((ledger.recovered, ledger.delivered), (EVENTS as u64, EVENTS as u64));
+}
+
+/// A spool of 1 MiB, which has room for a part of the events.
+fn check_full(queue_full: &str) -> Vec<usize> {
+    let dir = Workdir::new();
+    let more =
+        format!("spool_max_size = 1 MiB\nqueue_max_size = 64 KiB\nqueue_full = {queue_full}");
+    let host = Host::start(&dir, &config("durable", &more));
+    send(&dir, 0..EVENTS);
+    let sink = LineSink::listen(dir.path("out.sock"));
+    sink.wait_for(1000);
+    let until = Instant::now() + PATIENCE;
+    while exporter(&dir)["queued"] != 0 {
+        assert!(Instant::now() < until, "{}", exporter(&dir));
+        thread::sleep(Duration::from_millis(20));
+    }
+    let ended = host.stop().expect_status(0);
+    let ledger = ended.exporter("out");
+    let lines = sink.wait_for(usize::try_from(ledger.delivered).unwrap());
+    assert_eq!(lines.len() as u64, ledger.delivered);
+    assert_eq!(ledger.dropped("queue_full"), EVENTS as u64 - ledger.delivered);
+    let numbers = numbers(&lines);
+    assert!(numbers.is_sorted());
+    numbers
+}
+
+#[test]
+fn a_full_spool_drops_the_newest() {
+    let kept = check_full("drop_newest");
+    assert_eq!(kept[..1000], Vec::from_iter(0..1000));
+    assert!(kept.len() < EVENTS);
+}
+
+#[test]
+fn a_full_spool_drops_the_oldest() {
+    let kept = check_full("drop_oldest");
+    assert_eq!(kept[kept.len() - 1000..], Vec::from_iter(EVENTS - 1000..EVENTS));
+    assert!(kept.len() < EVENTS);
+}
+
+#[test]
+fn a_full_spool_blocks() {
+    let dir = Workdir::new();
+    let more = "spool_max_size = 1 MiB\nqueue_max_size = 64 KiB";
+    let host = Host::start(&dir, &config("durable", more));
+    let sender = thread::spawn({
+        let socket = dir.path("in.sock");
+        let lines = events::lines((0..EVENTS).map(|n| events::json("e", n)));
+        move || send_unix(socket, &lines)
+    });
+    thread::sleep(Duration::from_millis(500));
+    assert!(!sender.is_finished(), "the host has taken what it has no room for");
+    let sink = LineSink::listen(dir.path("out.sock"));
+    sender.join().unwrap();
+    assert_eq!(numbers(&sink.wait_for(EVENTS)), Vec::from_iter(0..EVENTS));
+    let ledger = host.stop().expect_status(0).exporter("out");
+    assert_eq!((ledger.delivered, ledger.queued), (EVENTS as u64, 0));
+}
+
+#[test]
+fn a_changed_exporter_takes_the_spool_over() {
+    let dir = Workdir::new();
+    let host = Host::start(&dir, &config("durable", ""));
+    send(&dir, 0..EVENTS);
+    wait_for_spooled(&dir, EVENTS as u64);
+    let sink = LineSink::listen(dir.path("other.sock"));
+    dir.config("fantail.conf", &config("durable", "").replace("out.sock", "other.sock"));
+    host.signal(Signal::HUP);
+    host.wait_for_log("reloaded");
+    send(&dir, EVENTS..EVENTS + 10);
+    let arrived = numbers(&sink.wait_for(EVENTS + 10));
+    assert_eq!(arrived, Vec::from_iter(0..EVENTS + 10));
+    let ledger = host.stop().expect_status(0).exporter("out");
+    assert_eq!((ledger.matched, ledger.recovered), (EVENTS as u64 + 10, 0));
+    assert_eq!((ledger.delivered, ledger.queued), (EVENTS as u64 + 10, 0));
+}
+
+#[test]
+fn one_spool_is_one_hosts() {
+    let dir = Workdir::new();
+    let host = Host::start(&dir, &config("durable", ""));
+    let other = config("durable", "").replace("in.sock", "in2.sock").replace("reader.sock", "r2");
+    let other = dir.config("other.conf", &other);
+    let refused = fantail(["run", "-c", other.to_str().unwrap()]);
+    assert_ne!(refused.status, Some(0));
+    assert!(refused.stderr.contains("is in use by process"), "{}", refused.stderr);
+    host.stop().expect_status(0);
+}
+
+#[test]
+fn a_full_disk_waits_for_space() {
+    let dir = Workdir::new();
+    let state = dir.path("state");
+    fs::create_dir(&state).unwrap();
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=1m,mode=0700", "none"])
+        .arg(&state)
+        .status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        // Mounting is the privilege of root.
+        return;
+    }
+    let filling = state.join("filling");
+    fs::write(&filling, vec![0; 600 << 10]).unwrap();
+    let host = Host::start(&dir, &config("durable", "queue_max_size = 64 KiB"));
+    let sender = thread::spawn({
+        let socket = dir.path("in.sock");
+        let lines = events::lines((0..EVENTS).map(|n| events::json("e", n)));
+        move || send_unix(socket, &lines)
+    });
+    host.wait_for_log("No space left on device");
+    assert!(!sender.is_finished());
+    fs::remove_file(&filling).unwrap();
+    let sink = LineSink::listen(dir.path("out.sock"));
+    sender.join().unwrap();
+    assert_eq!(numbers(&sink.wait_for(EVENTS)), Vec::from_iter(0..EVENTS));
+    let ledger = host.stop().expect_status(0).exporter("out");
+    assert_eq!((ledger.delivered, ledger.queued), (EVENTS as u64, 0));
+    Command::new("umount").arg(&state).status().unwrap();
+}
