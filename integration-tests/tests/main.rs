@@ -14,6 +14,7 @@ mod http_batches;
 mod limits;
 mod lines;
 mod load;
+mod many_users;
 mod openmetrics;
 mod plugins;
 mod queue;
