@@ -15,7 +15,7 @@ use super::{Here, Label};
 use crate::{
     driver::{Backoff, Pauses},
     event::Event,
-    queue::{Batch, Producer, Pushed},
+    queue::{Batch, Producer, Promise, Pushed},
     telemetry::{ledger::ExporterLedger, log::RateLimit, meter::ExporterMeter},
 };
 
@@ -228,17 +228,38 @@ impl Stage {
             || self.batch.len() >= self.plan.limits.events
     }
 
+    /// Has the open batch carry a receipt of the promise: the event that was written last is
+    /// promised.
+    pub fn promise(&mut self, promise: &Promise) {
+        if !self.batch.is_empty() {
+            self.batch.promise(promise);
+        }
+    }
+
+    /// Whether somebody waits for the open batch to be closed.
+    #[inline]
+    pub fn is_promised(&self) -> bool {
+        self.batch.is_promised()
+    }
+
+    /// Whether nothing waits here for room in the queue, and that has some for payloads of so many
+    /// bytes: others may be faster.
+    pub fn has_room_for(&self, bytes: usize) -> bool {
+        !self.is_full() && !self.is_promised() && self.plan.queue.has_room_for(bytes)
+    }
+
     /// Puts the open batch into the queue, if there is any payload in it. False
-    /// when the queue does not take it now: a full batch because there is no room
-    /// and the queue blocks, another one because others are waiting anyway. It
-    /// stays open then.
+    /// when the queue does not take it now: a full batch, or one that somebody waits for,
+    /// because there is no room and the queue blocks, another one because others are waiting
+    /// anyway. It stays open then.
     pub fn close_batch(&mut self) -> bool {
         self.publish();
         if self.batch.is_empty() {
             return true;
         }
-        let due =
-            self.is_full() || self.held_since.is_some_and(|since| since.elapsed() >= HELD_MAX);
+        let due = self.is_full()
+            || self.is_promised()
+            || self.held_since.is_some_and(|since| since.elapsed() >= HELD_MAX);
         let batch = std::mem::take(&mut self.batch);
         let queue = &self.plan.queue;
         match if due { queue.push(batch) } else { queue.push_early(batch) } {
@@ -259,7 +280,8 @@ impl Stage {
     /// `now`.
     pub fn close_due(&mut self, now: Instant) -> Closed {
         let timeout = self.plan.limits.timeout;
-        if !timeout.is_zero() && !self.batch.is_empty() && !self.is_full() {
+        let may_wait = !self.batch.is_empty() && !self.is_full() && !self.is_promised();
+        if !timeout.is_zero() && may_wait {
             let left = timeout.saturating_sub(self.batch.age(now));
             if !left.is_zero() {
                 self.publish();

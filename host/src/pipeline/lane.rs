@@ -11,7 +11,9 @@ use fantail_sdk::Timestamp;
 
 use crate::{
     event::{Event, Symbols, flatten::Flattener},
+    filter::FilterSet,
     format::{Closed, Here, Stage, StagePlan},
+    queue::Promise,
     route::{Router, Routes},
     statistics::{Counter, Statistics},
 };
@@ -70,6 +72,8 @@ pub struct Lane {
     /// The stages, by their places, that an event since the last tick met full and
     /// whose queues block.
     blocked_by: Vec<usize>,
+    /// What is told once the events of now are where they should be.
+    promise: Option<Arc<Promise>>,
 }
 
 impl LaneUpdate {
@@ -112,8 +116,9 @@ impl Lane {
 
     /// A lane that leads nowhere yet: no event matches.
     pub fn empty() -> Self {
+        let nowhere = Routes { filters: FilterSet::new(Vec::new()), ..Routes::default() };
         Lane {
-            router: Router::new(Arc::default()),
+            router: Router::new(Arc::new(nowhere)),
             counter: Statistics::new([]).counter(&Symbols::default()),
             stages: Vec::new(),
             retiring: Vec::new(),
@@ -124,6 +129,7 @@ impl Lane {
             flushed_at: Instant::now(),
             flush_interval: OPEN_MAX,
             blocked_by: Vec::new(),
+            promise: None,
         }
     }
 
@@ -182,8 +188,8 @@ impl Lane {
     /// Routes an event: counts it, formats it for every exporter that wants it.
     #[inline]
     pub fn event(&mut self, event: &Event<'_>) {
-        let Lane { router, counter, stages, flattener, hostname, now, read_at, blocked_by, .. } =
-            self;
+        let Lane { router, counter, stages, flattener, hostname, now, read_at, .. } = self;
+        let Lane { blocked_by, promise, .. } = self;
         router.route(event, |metric, route| {
             counter.count(metric, event);
             let Some(exporter) = route.exporter else { return };
@@ -191,8 +197,39 @@ impl Lane {
             flattener.with_raw(event, &route.export, hostname, *now, |raw| {
                 stage.format(raw, event, Here { hostname, now: *now }, *read_at);
             });
-            if stage.is_full() && !stage.close_batch() {
+            if let Some(promise) = promise {
+                stage.promise(promise);
+            }
+            if stage.is_full() && !stage.close_batch() && !blocked_by.contains(&exporter) {
                 blocked_by.push(exporter);
+            }
+        });
+    }
+
+    /// Promises the events from now on, until [`close_promised`](Self::close_promised).
+    pub fn promise(&mut self, promise: Arc<Promise>) {
+        self.promise = Some(promise);
+    }
+
+    /// Promises no further event, and closes the open batches in which there are promised ones,
+    /// as far as there is room; [`unblock`](Self::unblock) tries the others again.
+    pub fn close_promised(&mut self) {
+        self.promise = None;
+        for stage in self.stages.iter_mut().filter(|stage| stage.is_promised()) {
+            stage.close_batch();
+        }
+    }
+
+    /// Whether every exporter has room for events of so many bytes, as far as one can know.
+    pub fn has_room_everywhere(&self, bytes: usize) -> bool {
+        self.stages.iter().all(|stage| stage.has_room_for(bytes))
+    }
+
+    /// Adds the exporters that the event would go to, each once, and counts nothing.
+    pub fn destinations(&mut self, event: &Event<'_>, exporters: &mut Vec<usize>) {
+        self.router.route(event, |_, route| {
+            if let Some(exporter) = route.exporter.filter(|one| !exporters.contains(one)) {
+                exporters.push(exporter);
             }
         });
     }
@@ -207,6 +244,12 @@ impl Lane {
     /// Whether none of these exporters is full here.
     pub fn has_room(&self, exporters: &[usize]) -> bool {
         exporters.iter().all(|&exporter| !self.stages[exporter].is_full())
+    }
+
+    /// Whether these exporters have room for events of so many bytes, as far as one can know. If
+    /// not, there is a wake-up when that may have changed.
+    pub fn has_room_for(&self, exporters: &[usize], bytes: usize) -> bool {
+        exporters.iter().all(|&exporter| self.stages[exporter].has_room_for(bytes))
     }
 
     /// Closes the open batches that don't wait for more, because there is nothing left
@@ -237,9 +280,10 @@ impl Lane {
         flushed
     }
 
-    /// Tries the full stages again.
+    /// Tries the stages again that are full or have promised events.
     pub fn unblock(&mut self) {
-        for stage in self.stages.iter_mut().filter(|stage| stage.is_full()) {
+        let is_waited_for = |stage: &&mut Stage| stage.is_full() || stage.is_promised();
+        for stage in self.stages.iter_mut().filter(is_waited_for) {
             stage.close_batch();
         }
         self.close_retiring();

@@ -180,6 +180,22 @@ impl Batch {
         }
     }
 
+    /// Whether somebody waits for the batch to be where it should be.
+    #[inline]
+    pub fn is_promised(&self) -> bool {
+        !self.receipts.is_empty()
+    }
+
+    /// Takes the receipts out, for who fulfils them once the batch itself is out of its hands.
+    pub fn take_receipts(&mut self) -> Vec<Receipt> {
+        std::mem::take(&mut self.receipts)
+    }
+
+    /// Gives receipts back that were taken out.
+    pub fn give_receipts(&mut self, receipts: Vec<Receipt>) {
+        self.receipts = receipts;
+    }
+
     /// Says that the batch is where it should be, or was dropped as configured.
     pub fn fulfil(&mut self) {
         self.receipts.drain(..).for_each(Receipt::fulfil);

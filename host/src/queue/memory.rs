@@ -11,7 +11,7 @@ use std::{
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
 use super::{
-    Batch, Wake,
+    Batch, Receipt, Wake,
     disk::{Disk, DiskUse},
 };
 use crate::telemetry::{
@@ -177,13 +177,27 @@ impl Queue {
         self.wakes.lock().unwrap_or_else(PoisonError::into_inner).push(wake);
     }
 
-    /// Puts a batch in, or does what the configuration says when it does not fit.
-    pub fn push(&self, batch: Batch) -> Pushed {
-        let (mut batch, rest) = batch.fitted();
-        if self.disk.as_ref().is_none_or(|disk| disk.plan.usage == DiskUse::Spill) {
-            // In memory is where it should be; and what is dropped now is dropped as configured.
-            batch.fulfil();
+    /// Puts a batch in, or does what the configuration says when it does not fit. Its receipts are
+    /// fulfilled, unless it comes back, or is to be on disk first.
+    pub fn push(&self, mut batch: Batch) -> Pushed {
+        if self.disk.as_ref().is_some_and(|disk| disk.plan.usage == DiskUse::Durable) {
+            return self.push_or_drop(batch);
         }
+        let receipts = batch.take_receipts();
+        match self.push_or_drop(batch) {
+            Pushed::Taken(empty) => {
+                receipts.into_iter().for_each(Receipt::fulfil);
+                Pushed::Taken(empty)
+            }
+            Pushed::Full(mut batch) => {
+                batch.give_receipts(receipts);
+                Pushed::Full(batch)
+            }
+        }
+    }
+
+    fn push_or_drop(&self, batch: Batch) -> Pushed {
+        let (mut batch, rest) = batch.fitted();
         let taken = |rest: Option<Batch>| {
             Pushed::Taken(rest.or_else(|| self.spare.try_recv().ok()).unwrap_or_default())
         };
@@ -255,6 +269,20 @@ impl Queue {
             }
         }
         self.push(batch)
+    }
+
+    /// Whether a batch of so many bytes would be taken now: it fits, or the queue does not block. If
+    /// not, the wakers are called once there may be room.
+    pub fn has_room_for(&self, bytes: usize) -> bool {
+        let fits = || {
+            let waiting = self.bytes.load(Ordering::SeqCst);
+            waiting == 0 || waiting.saturating_add(bytes + Self::BATCH_OVERHEAD) <= self.bytes_max
+        };
+        if self.when_full_now() != QueueFull::Block || fits() {
+            return true;
+        }
+        self.room_wanted.store(true, Ordering::SeqCst);
+        fits()
     }
 
     /// Puts a batch in; here it is again if there is no room.
@@ -346,6 +374,7 @@ mod tests {
     use std::{collections::VecDeque, sync::Arc, time::Duration};
 
     use super::{Batch, Pushed, Queue, QueueFull, Wake};
+    use crate::queue::{Promise, Standing};
     use crate::telemetry::ledger::ExporterLedger;
 
     fn batch(payload: &[u8]) -> Batch {
@@ -375,6 +404,7 @@ mod tests {
                     }
                 }
             }
+            assert_eq!(queue.has_room_for(1), full == 0, "{when_full:?}");
             let mut left = Vec::new();
             while let Some(batch) = queue.take(Duration::ZERO) {
                 left.push(batch.payload(0).to_vec());
@@ -383,11 +413,31 @@ mod tests {
             assert_eq!(blocked, full, "{when_full:?}");
             let figures = ledger.figures();
             assert_eq!(figures.dropped.get("queue_full").copied().unwrap_or(0), dropped);
+            assert!(queue.has_room_for(1 << 20), "an empty one takes any batch");
             assert_eq!(queue.bytes(), 0);
         };
         check(QueueFull::Block, &[b"1", b"2", b"3"], 0, 2);
         check(QueueFull::DropNewest, &[b"1", b"2", b"3"], 2, 0);
         check(QueueFull::DropOldest, &[b"3", b"4", b"5"], 2, 0);
+    }
+
+    #[test]
+    fn what_is_in_the_queue_or_dropped_is_promised_no_more() {
+        let check = |when_full, expected: &[Standing]| {
+            let queue = Queue::new("out", 1024, 1, when_full, Arc::default());
+            let promises = [b"1", b"2", b"3"].map(|payload| {
+                let promise = Promise::new(Wake::new().unwrap());
+                let mut batch = batch(payload);
+                batch.promise(&promise);
+                (queue.push(batch), promise)
+            });
+            let standings: Vec<_> = promises.iter().map(|(_, one)| one.standing()).collect();
+            assert_eq!(standings, expected, "{when_full:?}");
+        };
+        use Standing::{Kept, Open};
+        check(QueueFull::Block, &[Kept, Open, Open]);
+        check(QueueFull::DropNewest, &[Kept; 3]);
+        check(QueueFull::DropOldest, &[Kept; 3]);
     }
 
     #[test]
