@@ -11,16 +11,22 @@ pub enum Status {
     Ok,
     /// 400: this is no request.
     BadRequest,
+    /// 401: who is asking?
+    Unauthorized,
     /// 404: there is nothing of this name.
     NotFound,
     /// 405: this can't be done with it.
     MethodNotAllowed,
     /// 408: the request did not come to its end in time.
     RequestTimeout,
+    /// 411: the length of the body is missing.
+    LengthRequired,
     /// 413: the body is too large.
     ContentTooLarge,
     /// 414: the target is too long.
     UriTooLong,
+    /// 415: nobody here reads this type of content, or this coding of it.
+    UnsupportedMediaType,
     /// 417: the peer expects something unknown.
     ExpectationFailed,
     /// 431: the head is too large.
@@ -39,11 +45,14 @@ impl Status {
         match self {
             Status::Ok => 200,
             Status::BadRequest => 400,
+            Status::Unauthorized => 401,
             Status::NotFound => 404,
             Status::MethodNotAllowed => 405,
             Status::RequestTimeout => 408,
+            Status::LengthRequired => 411,
             Status::ContentTooLarge => 413,
             Status::UriTooLong => 414,
+            Status::UnsupportedMediaType => 415,
             Status::ExpectationFailed => 417,
             Status::HeadersTooLarge => 431,
             Status::NotImplemented => 501,
@@ -57,11 +66,14 @@ impl Status {
         match self {
             Status::Ok => "OK",
             Status::BadRequest => "Bad Request",
+            Status::Unauthorized => "Unauthorized",
             Status::NotFound => "Not Found",
             Status::MethodNotAllowed => "Method Not Allowed",
             Status::RequestTimeout => "Request Timeout",
+            Status::LengthRequired => "Length Required",
             Status::ContentTooLarge => "Content Too Large",
             Status::UriTooLong => "URI Too Long",
+            Status::UnsupportedMediaType => "Unsupported Media Type",
             Status::ExpectationFailed => "Expectation Failed",
             Status::HeadersTooLarge => "Request Header Fields Too Large",
             Status::NotImplemented => "Not Implemented",
@@ -80,6 +92,8 @@ pub struct Answer {
     pub content_type: &'static str,
     /// The methods to name in `Allow`; none: no such header.
     pub allow: &'static str,
+    /// Further header lines, each with its end.
+    pub headers: &'static str,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -91,7 +105,7 @@ impl Answer {
     /// One line of plain text.
     pub fn line(status: Status, line: &str) -> Self {
         let body = format!("{line}\n").into_bytes();
-        Answer { status, content_type: Answer::TEXT, allow: "", body }
+        Answer { status, content_type: Answer::TEXT, allow: "", headers: "", body }
     }
 
     /// Appends the answer to `request`. Returns whether another request may follow
@@ -107,7 +121,7 @@ impl Answer {
     }
 
     fn append(&self, out: &mut Vec<u8>, version: Version, keep_alive: bool, head_only: bool) {
-        let Answer { status, content_type, allow, body } = self;
+        let Answer { status, content_type, allow, headers, body } = self;
         let mut head = |line: std::fmt::Arguments<'_>| {
             out.write_fmt(line).expect("invariant: a Vec takes everything");
         };
@@ -116,6 +130,7 @@ impl Answer {
         if !allow.is_empty() {
             head(format_args!("Allow: {allow}\r\n"));
         }
+        head(format_args!("{headers}"));
         match (keep_alive, version) {
             (false, _) => head(format_args!("Connection: close\r\n")),
             (true, Version::Http10) => head(format_args!("Connection: keep-alive\r\n")),

@@ -54,6 +54,9 @@ pub struct Codec {
     state: State,
     /// The request whose body is being read.
     request: Option<Request>,
+    /// How much of its body has been read, and whether that is passed over.
+    body: usize,
+    is_discarding: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +111,22 @@ impl Codec {
 
     /// A codec that has read nothing yet.
     pub fn new(limits: Limits) -> Self {
-        Codec { limits, state: State::Head, request: None }
+        let (request, body, is_discarding) = (None, 0, false);
+        Codec { limits, state: State::Head, request, body, is_discarding }
+    }
+
+    /// The request whose body is being read, with what there is of it.
+    pub fn pending(&self) -> Option<&Request> {
+        self.request.as_ref()
+    }
+
+    /// Passes over the body that is being read, which is empty then: it is known already what
+    /// to say to the request. Its limit holds all the same.
+    pub fn discard(&mut self) {
+        if let Some(request) = &mut self.request {
+            request.body = Vec::new();
+            self.is_discarding = true;
+        }
     }
 
     /// Whether no request has begun, as far as the bytes go that were consumed.
@@ -198,6 +216,7 @@ impl Codec {
             Length::Chunked => State::ChunkSize,
         };
         self.request = Some(request);
+        (self.body, self.is_discarding) = (0, false);
         if body == Length::Known(0) {
             return Ok((length, self.finished()));
         }
@@ -253,7 +272,8 @@ impl Codec {
     /// Takes what there is of a body or chunk, of which `left` bytes are missing.
     fn body(&mut self, bytes: &[u8], left: usize, then: State) -> (usize, Option<Read>) {
         let count = left.min(bytes.len());
-        if let Some(request) = &mut self.request {
+        self.body += count;
+        if let Some(request) = self.request.as_mut().filter(|_| !self.is_discarding) {
             request.body.extend_from_slice(&bytes[..count]);
         }
         let in_chunk = then == State::ChunkEnd;
@@ -280,9 +300,8 @@ impl Codec {
             Ok(httparse::Status::Partial) => return bad("the line of a chunk's size is too long"),
             Err(_) => return bad("a chunk's size is no hexadecimal number"),
         };
-        let have = self.request.as_ref().map_or(0, |request| request.body.len());
         let size = usize::try_from(size).map_err(|_| TOO_LARGE)?;
-        if size > self.limits.body - have {
+        if size > self.limits.body - self.body {
             return Err(TOO_LARGE);
         }
         self.state = if size == 0 { State::Trailers(0) } else { State::Chunk(size) };

@@ -163,18 +163,52 @@ fn after_a_refusal_nothing_is_read() {
 }
 
 #[test]
+fn a_body_can_be_passed_over() {
+    let check = |headers: &str, body: &str, rest: &str, expected: &str| {
+        let mut codec = Codec::new(LIMITS);
+        let begin = format!("POST /a HTTP/1.1\r\nHost: h\r\n{headers}\r\n\r\n{body}");
+        assert_eq!(codec.read(begin.as_bytes()), (begin.len(), Read::More));
+        assert_eq!(codec.pending().unwrap().path(), "/a");
+        codec.discard();
+        let (_, read) = codec.read(rest.as_bytes());
+        assert_eq!(shown(&read), expected);
+        assert!(codec.pending().is_none());
+    };
+    let whole = "x".repeat(LIMITS.body);
+    check("Content-Length: 4", "ab", "cd", "POST /a []");
+    check("Content-Length: 64", "", &whole, "POST /a []");
+    let chunked = "Transfer-Encoding: chunked";
+    check(chunked, "1\r\na\r\n", "2\r\nbc\r\n0\r\n\r\n", "POST /a []");
+    // What is passed over is not for nothing.
+    check(chunked, &format!("40\r\n{whole}\r\n"), "1\r\nb\r\n", "413");
+    // And the next one is kept again.
+    let mut codec = Codec::new(LIMITS);
+    let post = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n";
+    assert_eq!(codec.read(post), (post.len(), Read::More));
+    codec.discard();
+    assert_eq!(shown(&codec.read(b"ab").1), "POST / []");
+    assert_eq!(codec.read(post), (post.len(), Read::More));
+    assert_eq!(shown(&codec.read(b"ab").1), "POST / [ab]");
+}
+
+#[test]
 fn answers_are_written() {
     let write = |method, version, keep_alive| {
         let target = "/".to_owned();
         let (headers, body) = (Vec::new(), Vec::new());
         let request = Request { method, target, version, headers, body, keep_alive };
         let mut out = Vec::new();
-        let answer = Answer { allow: "GET", ..Answer::line(Status::MethodNotAllowed, "no") };
+        let headers_of_answer = "Retry-After: 1\r\n";
+        let answer = Answer {
+            allow: "GET",
+            headers: headers_of_answer,
+            ..Answer::line(Status::MethodNotAllowed, "no")
+        };
         assert_eq!(answer.write(&request, &mut out), keep_alive);
         String::from_utf8(out).unwrap()
     };
     let head = "HTTP/1.1 405 Method Not Allowed\r\nContent-Type: text/plain; charset=utf-8\r\n\
-                Content-Length: 3\r\nAllow: GET\r\n";
+                Content-Length: 3\r\nAllow: GET\r\nRetry-After: 1\r\n";
     assert_eq!(write("PUT", Version::Http11, true), format!("{head}\r\nno\n"));
     assert_eq!(write("HEAD", Version::Http11, true), format!("{head}\r\n"));
     let kept = format!("{head}Connection: keep-alive\r\n\r\nno\n");

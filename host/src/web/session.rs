@@ -87,7 +87,8 @@ impl Session {
         own::append(&self.host, &mut page);
         page.text.extend(end);
         let content_type = syntax.content_type();
-        Answer { status: Status::Ok, content_type, allow: "", body: page.text.into_bytes() }
+        let body = page.text.into_bytes();
+        Answer { status: Status::Ok, content_type, allow: "", headers: "", body }
     }
 }
 
