@@ -98,7 +98,11 @@ fn sources(inputs: &[InputConfig], listeners: &[ListenerConfig], problems: &mut 
             InputDriver::Tcp { address, .. } if is_one(&address.value) => {
                 once(format!("the address `{}`", address.value), address.place, &mut sources);
             }
-            InputDriver::Tcp { .. } => {}
+            InputDriver::Http(http) if is_one(&http.address.value) => {
+                let what = format!("the address `{}`", http.address.value);
+                once(what, http.address.place, &mut sources);
+            }
+            InputDriver::Tcp { .. } | InputDriver::Http(_) => {}
             InputDriver::Stdin { .. } => {
                 once("the standard input".to_owned(), input.name.place, &mut sources);
             }

@@ -4,12 +4,14 @@
 //! secrets are missing.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use super::group_by::{GroupBy, Method};
 use super::schema::{Property, Schemas, Settings, properties};
 use super::settings::{
-    Config, ExporterConfig, Include, InputConfig, InputDriver, InputFormat, ListenerConfig,
-    ListenerDriver, LogLevel, MetricConfig, OpenMetricsCompat, QueueFull, QueueKind, Socket,
+    Config, ExporterConfig, HttpConfig, Include, InputConfig, InputDriver, InputFormat,
+    ListenerConfig, ListenerDriver, LogLevel, MetricConfig, OpenMetricsCompat, QueueFull,
+    QueueKind, Socket,
 };
 use super::source::Placed;
 use super::table::{BlockKind, INCLUDES};
@@ -149,6 +151,7 @@ fn input(config: &InputConfig, name: &str) -> Shown {
         InputDriver::StatsWriter { socket, .. } => ("stats-writer", Some(socket), None),
         InputDriver::Unix { socket, format, .. } => ("unix", Some(socket), Some(format)),
         InputDriver::Tcp { format, .. } => ("tcp", None, Some(format)),
+        InputDriver::Http(http) => ("http", None, Some(&http.format)),
         InputDriver::Stdin { format } => ("stdin", None, Some(format)),
         InputDriver::File { format, .. } => ("file", None, Some(format)),
     };
@@ -181,7 +184,30 @@ fn input(config: &InputConfig, name: &str) -> Shown {
                 InputFormat::StatsWriter => "stats-writer",
             })
         }),
+        (_, InputDriver::Http(config)) => http_input(config, name),
         _ => socket_of.map_or(Shown::Absent, |config| socket(config, name)),
+    }
+}
+
+fn http_input(config: &HttpConfig, name: &str) -> Shown {
+    let file = |file: &Option<Placed<PathBuf>>| match file {
+        Some(file) => some(file.value.display().to_string()),
+        None => Shown::Unset,
+    };
+    match name {
+        "address" => some(config.address.value.as_str()),
+        "max_connections" => some(config.max_connections.to_string()),
+        "http_path" => some(config.path.value.as_str()),
+        "http_bearer_token_file" => file(&config.bearer_token_file),
+        "http_request_max_size" => some(print_size(config.request_max_size)),
+        "http_requests_max_size" => some(print_size(config.requests_max_size)),
+        "http_request_timeout" => some(print_duration(config.request_timeout)),
+        "http_idle_timeout" => some(print_duration(config.idle_timeout)),
+        "http_answer_timeout" => some(print_duration(config.answer_timeout)),
+        "ssl_server_cert_file" => file(&config.cert_file),
+        "ssl_server_key_file" => file(&config.key_file),
+        "ssl_server_ca_file" => file(&config.ca_file),
+        _ => Shown::Absent,
     }
 }
 

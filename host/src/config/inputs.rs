@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::reader::{Reader, Section};
-use super::settings::{Assumed, InputConfig, InputDriver, InputFormat, OpenEventsConfig, Socket};
+use super::settings::{
+    Assumed, HttpConfig, InputConfig, InputDriver, InputFormat, OpenEventsConfig, Socket,
+};
 use super::source::Placed;
 use super::table::{BlockKind, INPUT_DRIVERS, Kind};
 use super::text::Text;
@@ -40,6 +42,7 @@ pub(super) fn read(reader: &mut Reader<'_>, id: BlockId) -> Option<InputConfig> 
             max_connections: reader.count(section, "max_connections"),
             format: format(reader, section, false)?,
         },
+        "http" => InputDriver::Http(Box::new(http(reader, section)?)),
         "stdin" => InputDriver::Stdin { format: format(reader, section, false)? },
         _ => InputDriver::File {
             paths: paths(reader, section)?,
@@ -48,6 +51,32 @@ pub(super) fn read(reader: &mut Reader<'_>, id: BlockId) -> Option<InputConfig> 
         },
     };
     Some(InputConfig { name, driver, line_limit })
+}
+
+fn http(reader: &mut Reader<'_>, section: Section) -> Option<HttpConfig> {
+    let address = address(reader, section)?;
+    let format = format(reader, section, false)?;
+    let path = reader.text(section, "http_path")?;
+    if !path.value.starts_with('/') || path.value.contains(['?', '#', ' ']) {
+        let text = Text::standing_for(&path.value, path.place);
+        reader.wrong(&text, "is not the path of a URL, which begins with /", Kind::Text);
+        return None;
+    }
+    Some(HttpConfig {
+        address,
+        max_connections: reader.count(section, "max_connections"),
+        format,
+        path,
+        bearer_token_file: reader.path(section, "http_bearer_token_file"),
+        request_max_size: reader.size(section, "http_request_max_size"),
+        requests_max_size: reader.size(section, "http_requests_max_size"),
+        request_timeout: reader.duration(section, "http_request_timeout").value,
+        idle_timeout: reader.duration(section, "http_idle_timeout").value,
+        answer_timeout: reader.duration(section, "http_answer_timeout").value,
+        cert_file: reader.path(section, "ssl_server_cert_file"),
+        key_file: reader.path(section, "ssl_server_key_file"),
+        ca_file: reader.path(section, "ssl_server_ca_file"),
+    })
 }
 
 /// What an input's peers may keep open.

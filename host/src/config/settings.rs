@@ -115,6 +115,8 @@ pub enum InputDriver {
         /// How events are written.
         format: InputFormat,
     },
+    /// Requests on a TCP port.
+    Http(Box<HttpConfig>),
     /// Lines on the standard input.
     Stdin {
         /// How events are written.
@@ -129,6 +131,37 @@ pub enum InputDriver {
         /// What a stats-writer recording may keep open.
         open_events: OpenEventsConfig,
     },
+}
+
+/// `input NAME { driver = http }`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Host and port, as written.
+    pub address: Placed<String>,
+    /// How many connections may be open at once.
+    pub max_connections: usize,
+    /// How events are written; `Auto` is as a request says.
+    pub format: InputFormat,
+    /// The path of events; it begins with `/`.
+    pub path: Placed<String>,
+    /// Tokens that may send.
+    pub bearer_token_file: Option<Placed<PathBuf>>,
+    /// The largest body, in bytes.
+    pub request_max_size: u64,
+    /// All bodies that are being received, in bytes.
+    pub requests_max_size: u64,
+    /// How long a request may take to arrive.
+    pub request_timeout: Duration,
+    /// How long a connection stays without a request.
+    pub idle_timeout: Duration,
+    /// How long a request may wait for its answer.
+    pub answer_timeout: Duration,
+    /// Our certificate.
+    pub cert_file: Option<Placed<PathBuf>>,
+    /// Its key.
+    pub key_file: Option<Placed<PathBuf>>,
+    /// Whose certificates peers must have.
+    pub ca_file: Option<Placed<PathBuf>>,
 }
 
 /// `listener NAME { }`, or a listener of Dovecot's `service stats { }` that is for

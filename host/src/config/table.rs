@@ -77,14 +77,15 @@ pub struct Setting {
 pub const INCLUDES: &[&str] = &["name", "hostname", "timestamps", "categories", "fields"];
 
 /// The drivers of inputs.
-pub const INPUT_DRIVERS: &[&str] = &["stats-writer", "unix", "tcp", "stdin", "file"];
+pub const INPUT_DRIVERS: &[&str] = &["stats-writer", "unix", "tcp", "http", "stdin", "file"];
 
 /// The drivers of listeners.
 pub const LISTENER_DRIVERS: &[&str] = &["stats-reader", "http"];
 
 const UNIX: &[&str] = &["stats-writer", "unix"];
-const SOCKETS: &[&str] = &["stats-writer", "unix", "tcp"];
-const LINES: &[&str] = &["unix", "tcp", "stdin", "file"];
+const SOCKETS: &[&str] = &["stats-writer", "unix", "tcp", "http"];
+const LINES: &[&str] = &["unix", "tcp", "http", "stdin", "file"];
+const HTTP: &[&str] = &["http"];
 
 const fn setting(
     block: BlockKind,
@@ -119,13 +120,23 @@ pub const SETTINGS: &[Setting] = &[
 
     setting(Input, "driver", Choice(INPUT_DRIVERS), "", "Where events come from. Required."),
     only(setting(Input, "path", List, "", "The socket's path; for `file` any number of files, with wildcards. Required."), &["stats-writer", "unix", "file"]),
-    only(setting(Input, "address", Text, "", "The host and port to listen on: `127.0.0.1:9100`, `[::1]:9100`, `*:9100`. Required."), &["tcp"]),
+    only(setting(Input, "address", Text, "", "The host and port to listen on: `127.0.0.1:9100`, `[::1]:9100`, `*:9100`. Required."), &["tcp", "http"]),
     only(setting(Input, "mode", Mode, "0660", "The socket's file mode, in octal."), UNIX),
     only(setting(Input, "user", Text, "", "The socket's owner. Without it, the user that the program runs as."), UNIX),
     only(setting(Input, "group", Text, "", "The socket's group. Without it, the group that the program runs as."), UNIX),
-    only(setting(Input, "format", Choice(&["auto", "json", "tab-text", "stats-writer"]), "auto", "How events are written. `auto` goes by the first line of each connection or file; `stats-writer` is for files."), LINES),
+    only(setting(Input, "format", Choice(&["auto", "json", "tab-text", "stats-writer"]), "auto", "How events are written. `auto` goes by the first line of each connection or file, or a request's Content-Type; `stats-writer` is for files."), LINES),
     setting(Input, "line_limit", Size(1 << 10, 16 << 20), "128 KiB", "Longer lines are skipped and counted."),
     only(setting(Input, "max_connections", Number(1, 100_000_000), "10000", "How many connections may be open at once. One more is closed at once and counted."), SOCKETS),
+    only(setting(Input, "http_path", Text, "/events", "The path that events are posted to."), HTTP),
+    only(setting(Input, "http_bearer_token_file", Text, "", "A file with tokens, one a line: only who knows one may send. Without it, anybody may."), HTTP),
+    only(setting(Input, "http_request_max_size", Size(1 << 10, 1 << 30), "16 MiB", "The largest body of a request, packed and unpacked."), HTTP),
+    only(setting(Input, "http_requests_max_size", Size(1 << 10, 1 << 40), "256 MiB", "How much the requests that are being received, or wait for room, may take together. One more is to come again."), HTTP),
+    only(setting(Input, "http_request_timeout", Duration, "30 s", "How long a request may take from its first byte to its last."), HTTP),
+    only(setting(Input, "http_idle_timeout", Duration, "1 min", "How long a connection stays open without a request."), HTTP),
+    only(setting(Input, "http_answer_timeout", Duration, "5 s", "How long a request waits until its events are safe. Then it is answered with 503, to come again."), HTTP),
+    only(setting(Input, "ssl_server_cert_file", Text, "", "Our certificate and its chain (PEM). With it, TLS is spoken."), HTTP),
+    only(setting(Input, "ssl_server_key_file", Text, "", "The certificate's private key (PEM)."), HTTP),
+    only(setting(Input, "ssl_server_ca_file", Text, "", "The authorities (PEM) that may have signed the peers' certificates. With it, a peer must have one."), HTTP),
     only(setting(Input, "open_events_max", Number(1, 100_000_000), "10000", "How many events one connection may keep open for later ones to refer to."), &["stats-writer", "file"]),
     only(setting(Input, "open_events_max_size", Size(1 << 10, 1 << 40), "256 MiB", "How much the open events of all the input's connections may take together."), &["stats-writer", "file"]),
 

@@ -27,8 +27,12 @@ pub(super) enum Wish {
     Read,
     /// The same, and to be written to when there is room.
     ReadAndWrite,
+    /// To be written to when there is room, and not to be read before.
+    Write,
     /// To wait until an exporter has room.
     Wait,
+    /// To wait until a request can be answered.
+    Answer,
     /// Nothing any more.
     Close,
 }

@@ -9,8 +9,10 @@
 mod buffer;
 mod connection;
 mod greeting;
+mod http;
 mod listener;
 mod outgoing;
+mod peer;
 mod reader;
 mod seat;
 mod session;
@@ -18,6 +20,7 @@ mod share;
 mod worker;
 
 pub use greeting::Greeting;
+pub use http::{HttpPlan, HttpSession, Memory, SecretFiles, Secrets};
 pub use listener::{Listener, ListenerThread};
 pub use reader::{Reader, Source};
 pub use seat::Seat;

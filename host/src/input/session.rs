@@ -13,7 +13,7 @@ use std::{
 
 use memchr::memchr;
 
-use super::{seat::Seat, share::Share};
+use super::{HttpPlan, seat::Seat, share::Share};
 use crate::{
     decode::{Decoded, Decoder, LineError, Protocol},
     event::{OpenLimits, Symbols},
@@ -45,6 +45,8 @@ pub struct Input {
     pub open_limits: OpenLimits,
     /// Bytes of the events that all its sessions may keep open together.
     pub open_bytes_max: usize,
+    /// What its sessions have in common besides, when they read requests.
+    pub http: Option<Arc<HttpPlan>>,
     /// What is counted; it outlives a change of the input's settings.
     pub ledger: Arc<InputLedger>,
     /// Tells of connections that found no [`Seat`].
@@ -61,6 +63,8 @@ pub enum InputKind {
     Lines(Option<Protocol>),
     /// Anything a file may hold, as its first line shows.
     Any,
+    /// Requests with events in them: [`HttpSession`](super::HttpSession) reads those.
+    Http,
 }
 
 /// What a session wants after it was fed.
@@ -111,6 +115,7 @@ impl Input {
             connections_max: usize::MAX,
             open_limits,
             open_bytes_max: usize::MAX,
+            http: None,
             ledger: Arc::default(),
             turned_away: RateLimit::new(SHOW_INTERVAL),
             shown: Mutex::default(),
@@ -122,7 +127,8 @@ impl Input {
         Arc::ptr_eq(&self.ledger, &other.ledger)
     }
 
-    fn may_show(&self, reason: &'static str) -> Option<u64> {
+    /// Whether something may be shown for this reason, and how many were held back.
+    pub(super) fn may_show(&self, reason: &'static str) -> Option<u64> {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         shown.entry(reason).or_insert_with(|| RateLimit::new(SHOW_INTERVAL)).pass(Instant::now())
     }
@@ -136,7 +142,7 @@ impl Session {
         let protocol = match input.kind {
             InputKind::StatsWriter => Some(Protocol::StatsWriter),
             InputKind::Lines(protocol) => protocol,
-            InputKind::Any => None,
+            InputKind::Any | InputKind::Http => None,
         };
         let decoder = protocol.map(|protocol| Decoder::new(protocol, input.open_limits, symbols));
         let share = Share::new(Arc::clone(&input.ledger), input.open_bytes_max);
@@ -301,12 +307,16 @@ impl Session {
     fn detect(&mut self, line: &[u8], lane: &Lane) -> bool {
         let detected = Protocol::detect(line).filter(|protocol| match self.input().kind {
             InputKind::Any => true,
-            InputKind::Lines(_) | InputKind::StatsWriter => *protocol != Protocol::StatsWriter,
+            InputKind::Lines(_) | InputKind::StatsWriter | InputKind::Http => {
+                *protocol != Protocol::StatsWriter
+            }
         });
         let Some(protocol) = detected else {
             let expected = match self.input().kind {
                 InputKind::Any => "json, tab-text or a recorded stats-writer stream",
-                InputKind::Lines(_) | InputKind::StatsWriter => "json or tab-text",
+                InputKind::Lines(_) | InputKind::StatsWriter | InputKind::Http => {
+                    "json or tab-text"
+                }
             };
             self.reject("unknown-format", &format!("this is no line of {expected}"), line);
             return false;

@@ -27,6 +27,8 @@ use super::{
     buffer::ReadBuffer,
     connection::{Connection, Wish},
     greeting::Greeting,
+    http::{HttpConnection, HttpSession},
+    peer::Peer,
     seat::Seat,
     session::{Input, InputKind},
 };
@@ -70,6 +72,9 @@ pub struct WorkerThread {
 
 /// The token of the worker's own wake-up among the connections' ones.
 const WAKE_TOKEN: u64 = u64::MAX;
+
+/// How often connections are looked at that have a limit in time.
+const TICK: Duration = Duration::from_millis(100);
 
 /// How long to wait for room in a queue before it is tried again unasked.
 const BLOCKED_WAIT: Duration = Duration::from_millis(100);
@@ -122,6 +127,9 @@ impl WorkerThread {
             greeting: Greeting::default(),
             buffer: ReadBuffer::new(),
             waiting: VecDeque::new(),
+            answering: VecDeque::new(),
+            timed: 0,
+            next_tick: Instant::now(),
             finish_by: None,
             abandoned: false,
         };
@@ -140,13 +148,18 @@ struct Worker {
     epoll: OwnedFd,
     wake: Wake,
     commands: Receiver<Command>,
-    connections: Slab<Connection>,
+    connections: Slab<Peer>,
     count: Arc<AtomicUsize>,
     lane: Lane,
     greeting: Greeting,
     buffer: ReadBuffer,
     /// The connections that wait for room, in the order in which they began to.
     waiting: VecDeque<usize>,
+    /// The connections with a request that waits for its answer, in the same order.
+    answering: VecDeque<usize>,
+    /// How many connections have a limit in time, and when to look at them.
+    timed: usize,
+    next_tick: Instant,
     /// Set once the worker is to end.
     finish_by: Option<Instant>,
     /// Set once the worker is to end at once.
@@ -162,11 +175,15 @@ impl Worker {
             let patience = match (self.lane.has_open_batches(), self.finish_by) {
                 (true, _) => Some(Timespec { tv_sec: 0, tv_nsec: 0 }),
                 (false, Some(_)) => Some(Timespec { tv_sec: 0, tv_nsec: 10_000_000 }),
+                (false, None) if self.timed > 0 => Timespec::try_from(TICK).ok(),
                 (false, None) => None,
             };
             self.wait(&mut ready, patience.as_ref());
             if self.finish_by.is_some_and(|finish_by| Instant::now() >= finish_by) {
                 self.close_all_but_waiting();
+            }
+            if self.timed > 0 {
+                self.end_patience();
             }
             if ready.is_empty() && self.idle(&mut ready) {
                 return;
@@ -200,9 +217,10 @@ impl Worker {
         if closed == Closed::All && self.finish_by.is_some() && self.connections.is_empty() {
             return true;
         }
-        let resumed = !self.waiting.is_empty();
+        let resumed = !self.waiting.is_empty() || !self.answering.is_empty();
         if resumed {
             self.resume_waiting();
+            self.resume_answering();
         }
         let patience = match closed {
             Closed::Blocked => BLOCKED_WAIT,
@@ -210,6 +228,7 @@ impl Worker {
             Closed::Waiting(left) if !resumed => left,
             Closed::Waiting(_) | Closed::All => return false,
         };
+        let patience = if self.timed > 0 { patience.min(TICK) } else { patience };
         // One that is too long for the system never ends.
         self.wait(ready, Timespec::try_from(patience).ok().as_ref());
         false
@@ -223,7 +242,7 @@ impl Worker {
         let key = token as usize;
         let flags = event.flags;
         let Some(connection) = self.connections.get_mut(key) else { return };
-        if !connection.blocked_by().is_empty() {
+        if connection.is_waiting() {
             return;
         }
         let mut wish = Wish::Read;
@@ -249,18 +268,23 @@ impl Worker {
                 self.waiting.push_back(key);
                 None
             }
+            Wish::Answer => {
+                self.answering.push_back(key);
+                None
+            }
+            Wish::Write => Some(EventFlags::OUT),
             Wish::Close => return self.close(key),
         };
-        if interest == connection.interest {
+        let before = std::mem::replace(connection.interest(), interest);
+        if interest == before {
             return;
         }
         let data = EventData::new_u64(key as u64);
-        let registered = match (connection.interest, interest) {
+        let registered = match (before, interest) {
             (None, Some(flags)) => epoll::add(&self.epoll, &*connection, data, flags),
             (Some(_), Some(flags)) => epoll::modify(&self.epoll, &*connection, data, flags),
             (_, None) => epoll::delete(&self.epoll, &*connection),
         };
-        connection.interest = interest;
         if let Err(error) = registered {
             log::error!("a connection can't be waited for: {error}");
             self.close(key);
@@ -268,7 +292,9 @@ impl Worker {
     }
 
     fn close(&mut self, key: usize) {
-        self.connections.remove(key);
+        if let Peer::Http(_) = self.connections.remove(key) {
+            self.timed -= 1;
+        }
         self.count.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -277,7 +303,7 @@ impl Worker {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Adopt(socket, seat, peer) => {
-                    self.adopt(socket, Session::new(seat, peer, self.lane.symbols()));
+                    self.adopt(socket, seat, peer);
                 }
                 Command::Reload(update, greeting) => self.reload(*update, greeting),
                 Command::Retire(input) => self.retire(&input),
@@ -287,6 +313,7 @@ impl Worker {
         }
         if !self.abandoned {
             self.resume_waiting();
+            self.resume_answering();
         }
     }
 
@@ -307,21 +334,65 @@ impl Worker {
         }
     }
 
+    /// Goes on with the requests that wait for room or for an answer, as far as they can.
+    fn resume_answering(&mut self) {
+        if self.answering.is_empty() {
+            return;
+        }
+        self.lane.unblock();
+        for _ in 0..self.answering.len() {
+            let Some(key) = self.answering.pop_front() else { return };
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            if connection.is_waiting() {
+                let wish = connection.resume(&mut self.buffer, &mut self.lane);
+                self.grant(key, wish);
+            }
+        }
+    }
+
+    /// Looks once in a while for connections that have taken too long.
+    fn end_patience(&mut self) {
+        let now = Instant::now();
+        if now < self.next_tick {
+            return;
+        }
+        self.next_tick = now + TICK;
+        let late = self.connections.iter().filter(|(_, one)| one.is_late(now));
+        let late: Vec<usize> = late.map(|(key, _)| key).collect();
+        for key in late {
+            self.answering.retain(|&one| one != key);
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            let wish = connection.late(&mut self.buffer, &mut self.lane);
+            self.grant(key, wish);
+        }
+        // What another worker has in flight wakes nobody here.
+        self.resume_answering();
+    }
+
     /// The time for last reads is over. What waits for an exporter has been
     /// accepted and goes on waiting.
     fn close_all_but_waiting(&mut self) {
-        let idle = self.connections.iter().filter(|(_, one)| one.blocked_by().is_empty());
+        let idle = self.connections.iter().filter(|(_, one)| !one.is_waiting());
         let idle: Vec<usize> = idle.map(|(key, _)| key).collect();
         idle.into_iter().for_each(|key| self.close(key));
     }
 
-    fn adopt(&mut self, socket: OwnedFd, session: Session) {
-        let mut connection = Connection::new(socket, session);
-        // The greeting goes out before anything else can happen: a peer may
-        // wait for it.
-        let wish = match connection.input().kind {
-            InputKind::StatsWriter => connection.say(Arc::clone(&self.greeting.first)),
-            InputKind::Lines(_) | InputKind::Any => Wish::Read,
+    fn adopt(&mut self, socket: OwnedFd, seat: Seat, peer: String) {
+        let (mut connection, wish) = if seat.input().kind == InputKind::Http {
+            let session = HttpSession::new(seat, peer, self.wake.clone(), Instant::now());
+            let Some(session) = session else { return };
+            self.timed += 1;
+            (Peer::Http(Box::new(HttpConnection::new(socket, session))), Wish::Read)
+        } else {
+            let session = Session::new(seat, peer, self.lane.symbols());
+            let mut connection = Connection::new(socket, session);
+            // The greeting goes out before anything else can happen: a peer may
+            // wait for it.
+            let wish = match connection.input().kind {
+                InputKind::StatsWriter => connection.say(Arc::clone(&self.greeting.first)),
+                InputKind::Lines(_) | InputKind::Any | InputKind::Http => Wish::Read,
+            };
+            (Peer::Lines(connection), wish)
         };
         if self.finish_by.is_some() {
             connection.stop_receiving();
@@ -333,9 +404,9 @@ impl Worker {
     fn reload(&mut self, update: LaneUpdate, greeting: Greeting) {
         self.lane.adopt(update);
         // The exporters have other places now; all who wait are asked again.
-        for &key in &self.waiting {
+        for &key in self.waiting.iter().chain(&self.answering) {
             if let Some(connection) = self.connections.get_mut(key) {
-                connection.forget_blocked_by();
+                connection.forget_exporters();
             }
         }
         let wanted = std::mem::replace(&mut self.greeting, greeting);
@@ -347,7 +418,7 @@ impl Worker {
         let writers: Vec<usize> = writers.map(|(key, _)| key).collect();
         for key in writers {
             let waiting = self.waiting.contains(&key);
-            let Some(connection) = self.connections.get_mut(key) else { continue };
+            let Some(Peer::Lines(connection)) = self.connections.get_mut(key) else { continue };
             let wish = connection.say(Arc::clone(&self.greeting.filter));
             // Those who wait have their turn in a moment, and then write as well.
             if !waiting {
@@ -365,7 +436,7 @@ impl Worker {
 
     fn finish(&mut self) {
         self.finish_by = Some(Instant::now() + LAST_READS);
-        for (_, connection) in &self.connections {
+        for (_, connection) in &mut self.connections {
             connection.stop_receiving();
         }
     }

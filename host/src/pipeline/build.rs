@@ -20,8 +20,8 @@ use crate::{
     config::{
         Config, ExporterConfig, InputConfig, ListenerConfig, MetricConfig, Place, Placed,
         settings::{
-            Include, InputDriver, InputFormat, ListenerDriver, QueueFull as FullSetting, QueueKind,
-            Socket,
+            HttpConfig, Include, InputDriver, InputFormat, ListenerDriver,
+            QueueFull as FullSetting, QueueKind, Socket,
         },
     },
     decode::Protocol,
@@ -29,7 +29,7 @@ use crate::{
     event::{OpenLimits, Parts, Wanted, flatten::Export},
     filter::{Filter, FilterSet},
     format::{BatchLimits, FormatSource, Label, StagePlan},
-    input::{Input, InputKind, Source},
+    input::{HttpPlan, Input, InputKind, SecretFiles, Secrets, Source},
     plugin::Registry,
     queue::{Disk, DiskPlan, DiskUse, Producer, Queue, QueueFull},
     route::{Route, Routes},
@@ -371,7 +371,17 @@ fn size(bytes: u64) -> usize {
 
 fn build_input(config: &InputConfig, current: &Current) -> Result<BuiltInput, Wrong> {
     let running = current.input(&config.name.value);
-    if let Some(running) = running.filter(|running| running.config == *config) {
+    let http = match &config.driver {
+        InputDriver::Http(http) => Some(http_plan(http, running)?),
+        _ => None,
+    };
+    // What files say may have changed, too.
+    let is_same = |running: &&BuiltInput| {
+        let secrets = |plan: &HttpPlan| plan.secrets.clone();
+        running.config == *config
+            && running.input.http.as_deref().map(secrets) == http.as_ref().map(secrets)
+    };
+    if let Some(running) = running.filter(is_same) {
         return Ok(running.clone());
     }
     let lines = |format: InputFormat| InputKind::Lines(protocol(format));
@@ -393,6 +403,10 @@ fn build_input(config: &InputConfig, current: &Current) -> Result<BuiltInput, Wr
             connections_max = *max_connections;
             (lines(*format), Entrance::Listen(tcp(&address.value)))
         }
+        InputDriver::Http(http) => {
+            connections_max = http.max_connections;
+            (InputKind::Http, Entrance::Listen(tcp(&http.address.value)))
+        }
         InputDriver::Stdin { format } => (lines(*format), Entrance::Read(Source::Stdin)),
         InputDriver::File { paths, format, open_events } => {
             open_limits.events_max = open_events.max;
@@ -409,10 +423,47 @@ fn build_input(config: &InputConfig, current: &Current) -> Result<BuiltInput, Wr
     let mut input = Input::new(name, kind, size(config.line_limit), open_limits);
     input.connections_max = connections_max;
     input.open_bytes_max = open_bytes_max;
+    input.http = http.map(Arc::new);
     if let Some(running) = running {
         input.ledger = Arc::clone(&running.input.ledger);
     }
     Ok(BuiltInput { config: config.clone(), input: Arc::new(input), entrance })
+}
+
+/// What the sessions of an `http` input have in common. What was taken is remembered by its
+/// successor.
+fn http_plan(config: &HttpConfig, running: Option<&BuiltInput>) -> Result<HttpPlan, Wrong> {
+    let file = |file: &Option<Placed<PathBuf>>| file.as_ref().map(|file| file.value.clone());
+    let files = SecretFiles {
+        tokens: file(&config.bearer_token_file),
+        certificate: file(&config.cert_file),
+        key: file(&config.key_file),
+        authorities: file(&config.ca_file),
+    };
+    let secrets = Secrets::read(&files).map_err(|reason| {
+        let named = [
+            ("http_bearer_token_file", &config.bearer_token_file),
+            ("ssl_server_cert_file", &config.cert_file),
+            ("ssl_server_key_file", &config.key_file),
+            ("ssl_server_ca_file", &config.ca_file),
+        ];
+        let place = named.iter().find_map(|(name, file)| {
+            file.as_ref().filter(|_| reason.starts_with(name)).map(|file| file.place)
+        });
+        (place.unwrap_or(config.address.place), reason)
+    })?;
+    let memory = running.and_then(|running| running.input.http.as_ref());
+    Ok(HttpPlan {
+        path: config.path.value.clone(),
+        protocol: protocol(config.format),
+        request_max: size(config.request_max_size),
+        requests_max: size(config.requests_max_size),
+        request_timeout: config.request_timeout,
+        idle_timeout: config.idle_timeout,
+        answer_timeout: config.answer_timeout,
+        secrets,
+        memory: memory.map(|plan| Arc::clone(&plan.memory)).unwrap_or_default(),
+    })
 }
 
 /// `*` is every address, of both families.

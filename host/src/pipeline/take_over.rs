@@ -308,6 +308,9 @@ impl Running {
         let mut old: Vec<_> = self.inputs.drain(..).map(Some).collect();
         let mut opened = Vec::new();
         for (built, origin) in inputs {
+            if let (Some(plan), Origin::New(_)) = (&built.input.http, &origin) {
+                plan.take_effect();
+            }
             let door = match origin {
                 Origin::Kept(place) => {
                     old[place].take().expect("invariant: an input is kept in one place").door

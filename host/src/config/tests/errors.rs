@@ -138,9 +138,9 @@ fn all_errors_of_inputs_and_plugins_come_at_once() {
         ],
     );
     check(
-        "input a {\n driver = http\n}\ninput b {\n}\n",
+        "input a {\n driver = htp\n}\ninput b {\n}\n",
         &[
-            "error 2:11 [http]: `http` is none of stats-writer, unix, tcp, stdin, file",
+            "error 2:11 [htp]: `htp` is none of stats-writer, unix, tcp, http, stdin, file",
             "error 4:7 [b]: input `b` has no `driver`",
             "warning: there is no metric: all events are dropped",
         ],
