@@ -33,6 +33,8 @@ pub(crate) struct Poster {
     client: Client,
     shape: Shape,
     connections: u32,
+    /// The server is told what the payloads are called.
+    is_relay: bool,
     attempts_max: u32,
     connect_backoff: ConnectBackoff,
     history: History,
@@ -56,7 +58,8 @@ impl Poster {
         Poster {
             client,
             shape,
-            connections: settings.http_client_max_parallel_connections,
+            connections: settings.connections(),
+            is_relay: settings.http_post_relay,
             attempts_max: settings.http_client_request_max_attempts,
             connect_backoff: ConnectBackoff {
                 min: settings.http_client_connect_backoff_time.duration(),
@@ -75,7 +78,11 @@ impl Poster {
     pub(crate) fn send(&mut self, batch: &Batch<'_>) -> Result<(), SendError> {
         let payloads: Vec<_> = batch.payloads().collect();
         let mut memories = self.history.of(batch.id(), payloads.len());
-        let groups = self.shape.groups(&payloads, |index| memories[index].cap);
+        let mut groups = self.shape.groups(&payloads, |index| memories[index].cap);
+        let names = self.is_relay.then(|| Called::of(batch));
+        if let Some(names) = &names {
+            groups = names.without_gaps(groups);
+        }
         let mut is_left = vec![true; payloads.len()];
         for (index, payload) in payloads.iter().enumerate() {
             if let Some(flaw) = self.shape.flaw(payload) {
@@ -83,7 +90,7 @@ impl Poster {
                 is_left[index] = false;
             }
         }
-        let run = Run::new(self, &payloads, &groups);
+        let run = Run::new(self, &payloads, &groups, names.as_ref());
         run.work_on(self.threads(groups.len()), |done| {
             for index in done.group.clone() {
                 is_left[index] = !mark(batch, index, &done.outcome);
@@ -148,6 +155,41 @@ fn mark(batch: &Batch<'_>, index: usize, outcome: &Outcome) -> bool {
     true
 }
 
+/// What a batch's payloads are called.
+struct Called {
+    /// What numbered them, in hexadecimal.
+    source: String,
+    numbers: Vec<u64>,
+}
+
+impl Called {
+    fn of(batch: &Batch<'_>) -> Self {
+        let numbers = (0..batch.len()).map(|index| batch.number(index)).collect();
+        Called { source: format!("{:032x}", batch.source()), numbers }
+    }
+
+    /// The groups, cut where numbers are missing: one range names each.
+    fn without_gaps(&self, groups: Vec<Range<usize>>) -> Vec<Range<usize>> {
+        let mut cut = Vec::with_capacity(groups.len());
+        for group in groups {
+            let mut start = group.start;
+            for index in group.start + 1..group.end {
+                if self.numbers[index] != self.numbers[index - 1] + 1 {
+                    cut.push(std::mem::replace(&mut start, index)..index);
+                }
+            }
+            cut.push(start..group.end);
+        }
+        cut
+    }
+
+    /// The names of the payloads of a group without gaps.
+    fn of_group(&self, group: &Range<usize>) -> (String, String) {
+        let (first, last) = (self.numbers[group.start], self.numbers[group.end - 1]);
+        (self.source.clone(), format!("{first}-{last}"))
+    }
+}
+
 /// What became of a request.
 struct Done {
     /// Its payloads.
@@ -163,6 +205,7 @@ struct Run<'a> {
     shape: Shape,
     payloads: &'a [&'a [u8]],
     groups: &'a [Range<usize>],
+    names: Option<&'a Called>,
     next: AtomicUsize,
     stopped: AtomicBool,
     failures_in_row: AtomicU32,
@@ -187,12 +230,18 @@ struct Summary {
 }
 
 impl<'a> Run<'a> {
-    fn new(poster: &'a Poster, payloads: &'a [&'a [u8]], groups: &'a [Range<usize>]) -> Self {
+    fn new(
+        poster: &'a Poster,
+        payloads: &'a [&'a [u8]],
+        groups: &'a [Range<usize>],
+        names: Option<&'a Called>,
+    ) -> Self {
         Run {
             client: &poster.client,
             shape: poster.shape,
             payloads,
             groups,
+            names,
             next: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
             failures_in_row: AtomicU32::new(0),
@@ -255,8 +304,9 @@ impl<'a> Run<'a> {
 
     fn post(&self, group: Range<usize>, scratch: &mut Scratch) -> Outcome {
         let begun = Instant::now();
+        let names = self.names.map(|names| names.of_group(&group));
         let outcome = match self.shape.body(&self.payloads[group], scratch) {
-            Ok(body) => self.client.post(body),
+            Ok(body) => self.client.post(body, &names),
             Err(error) => Outcome::of_failure(&error),
         };
         self.requests.fetch_add(1, Relaxed);
@@ -346,4 +396,19 @@ impl<'a> Run<'a> {
 /// Whole microseconds; a run of the host is shorter than all that fit.
 fn micros(length: Duration) -> u64 {
     u64::try_from(length.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Called;
+
+    #[test]
+    fn names_are_one_range_for_each_request() {
+        let numbers = vec![5, 6, 7, 9, 10, 12, 13];
+        let called = Called { source: "ab".into(), numbers };
+        let groups = called.without_gaps(vec![0..2, 2..4, 5..7]);
+        assert_eq!(groups, [0..2, 2..3, 3..4, 5..7]);
+        let names: Vec<_> = groups.iter().map(|group| called.of_group(group).1).collect();
+        assert_eq!(names, ["5-6", "7-7", "9-9", "12-13"]);
+    }
 }

@@ -18,7 +18,7 @@ use crate::{
     body::Shape,
     forward::{self, WholeUrls},
     headers,
-    names::Names,
+    names::Names as Addresses,
     outcome::{Outcome, Waits},
     reach::{self, Watched},
     redirect,
@@ -38,6 +38,9 @@ pub(crate) struct Client {
     forward: Option<Forward>,
     waits: Waits,
 }
+
+/// What numbered a request's events, and their numbers, if the server is told.
+pub(crate) type Names = Option<(String, String)>;
 
 /// How plain HTTP goes through a proxy.
 struct Forward {
@@ -73,9 +76,11 @@ impl Client {
             Some(proxy) => {
                 let connector = ().chain(TcpConnector::default()).chain(WholeUrls::to(&url));
                 let connector = Watched(connector);
-                Agent::with_parts(config, connector, Names::of_proxy(forward::address(proxy)))
+                Agent::with_parts(config, connector, Addresses::of_proxy(forward::address(proxy)))
             }
-            None => Agent::with_parts(config, Watched(DefaultConnector::new()), Names::default()),
+            None => {
+                Agent::with_parts(config, Watched(DefaultConnector::new()), Addresses::default())
+            }
         };
         let forward = forward_to.map(forward_of).transpose()?;
         let authorization = Authorization::open(settings, &url)?;
@@ -98,15 +103,16 @@ impl Client {
 
     /// Posts a body and waits for the response; once more if the server does not
     /// believe us and we have something new to say.
-    pub(crate) fn post(&self, body: &[u8]) -> Outcome {
+    /// `names` are further headers.
+    pub(crate) fn post(&self, body: &[u8], names: &Names) -> Outcome {
         let told = self.authorization.value();
-        match self.follow(told.as_ref(), body) {
+        match self.follow(told.as_ref(), body, names) {
             Ok(response)
                 if response.status() == StatusCode::UNAUTHORIZED
                     && self.authorization.renew(told.as_ref()) =>
             {
                 drained(response);
-                self.follow(self.authorization.value().as_ref(), body)
+                self.follow(self.authorization.value().as_ref(), body, names)
             }
             other => other,
         }
@@ -125,8 +131,9 @@ impl Client {
         &self,
         authorization: Option<&HeaderValue>,
         body: &[u8],
+        names: &Names,
     ) -> Result<Response<ureq::Body>, ureq::Error> {
-        let mut response = self.request(&self.url, true, authorization, body)?;
+        let mut response = self.request(&self.url, true, authorization, body, names)?;
         let mut url = self.url.clone();
         for _ in 0..self.redirects_max {
             let Some(next) = redirect::target(&url, &response) else { break };
@@ -136,7 +143,8 @@ impl Client {
             }
             drained(response);
             let is_ours = redirect::same_server(&self.url, &next);
-            response = self.request(&next, is_ours, authorization.filter(|_| is_ours), body)?;
+            let authorization = authorization.filter(|_| is_ours);
+            response = self.request(&next, is_ours, authorization, body, names)?;
             url = next;
         }
         Ok(response)
@@ -150,6 +158,7 @@ impl Client {
         ours: bool,
         authorization: Option<&HeaderValue>,
         body: &[u8],
+        names: &Names,
     ) -> Result<Response<ureq::Body>, ureq::Error> {
         reach::begin();
         let mut request = self.agent.post(url);
@@ -159,6 +168,9 @@ impl Client {
         }
         if let Some(authorization) = authorization {
             request = request.header(header::AUTHORIZATION, authorization);
+        }
+        if let Some((source, numbers)) = names {
+            request = request.header(headers::SOURCE, source).header(headers::NUMBERS, numbers);
         }
         let forward = self.forward.as_ref();
         if let Some(authorization) = forward.and_then(|forward| forward.authorization.as_ref()) {
@@ -194,7 +206,7 @@ fn config(
     let idle_max = settings.http_client_max_idle_time.duration();
     let connections = match idle_max {
         Duration::ZERO => 0,
-        _ => settings.http_client_max_parallel_connections as usize,
+        _ => settings.connections() as usize,
     };
     let set = |length: Duration| (!length.is_zero()).then_some(length);
     let proxy_has_tls =

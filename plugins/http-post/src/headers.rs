@@ -5,6 +5,12 @@ use ureq::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::{body::Shape, settings::Settings};
 
+/// What numbered the events of a request, in hexadecimal.
+pub(crate) const SOURCE: &str = "fantail-source";
+
+/// Their numbers there: `5-9`.
+pub(crate) const NUMBERS: &str = "fantail-numbers";
+
 /// Headers that a request has from elsewhere, and from where.
 const RESERVED: &[(&str, &str)] = &[
     ("host", "http_post_url"),
@@ -19,6 +25,8 @@ const RESERVED: &[(&str, &str)] = &[
     ("trailer", "the driver"),
     ("upgrade", "the driver"),
     ("expect", "the driver"),
+    (SOURCE, "http_post_relay"),
+    (NUMBERS, "http_post_relay"),
 ];
 
 /// What every request says, but for who is asking.

@@ -59,6 +59,10 @@ fantail_sdk::settings! {
         /// How bodies are compressed: none, gzip or zstd. The server must know it. Default: none.
         #[serde(default = "compression")]
         pub(crate) http_post_compression: Compression,
+        /// For another Fantail: requests say what their events are called, so that none is taken
+        /// twice, and follow each other, so that they stay in order. Default: no.
+        #[serde(default)]
+        pub(crate) http_post_relay: bool,
         /// Further headers of every request: `http_post_headers { X-Name = value }`. Their
         /// values are not shown. Default: none.
         #[serde(default)]
@@ -251,6 +255,11 @@ impl Settings {
             (Bytes(1)..=BATCH_SIZE_MAX).contains(&self.http_post_batch_max_size),
             "http_post_batch_max_size must be 1 to 1 GiB",
         )
+    }
+
+    /// How many requests may be under way at a time.
+    pub(crate) fn connections(&self) -> u32 {
+        if self.http_post_relay { 1 } else { self.http_client_max_parallel_connections }
     }
 
     /// The number of redirects that a request follows.

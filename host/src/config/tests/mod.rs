@@ -97,6 +97,7 @@ fn http_post() -> Value {
         "http_post_batch_max_events": {"type": "integer", "default": 1000},
         "http_post_batch_max_size": {"type": "integer", "format": "bytes", "default": 1 << 20},
         "http_post_compression": {"default": "none", "enum": ["none", "gzip", "zstd"]},
+        "http_post_relay": {"type": "boolean", "default": false},
         "http_post_headers": {"type": "object", "additionalProperties": {"type": "string"},
             "default": {}, "writeOnly": true},
         "http_post_username": {"type": "string", "default": ""},
