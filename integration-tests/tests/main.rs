@@ -19,6 +19,7 @@ mod openmetrics;
 mod plugins;
 mod queue;
 mod reading;
+mod relay_chain;
 mod reload;
 mod replay;
 mod service;
