@@ -35,6 +35,8 @@ pub struct Reply {
     pub delay: Duration,
     /// Further header lines.
     pub headers: Vec<String>,
+    /// What comes instead of an answer, before the connection is closed.
+    pub instead: Option<&'static [u8]>,
 }
 
 /// A server on a free port of the loopback interface.
@@ -64,7 +66,18 @@ impl Request {
 impl Reply {
     /// At once, with this status.
     pub fn status(status: u16) -> Self {
-        Reply { status, delay: Duration::ZERO, headers: Vec::new() }
+        Reply { status, delay: Duration::ZERO, headers: Vec::new(), instead: None }
+    }
+
+    /// These bytes, and the connection's end.
+    pub fn raw(bytes: &'static [u8]) -> Self {
+        Reply { instead: Some(bytes), ..Reply::status(0) }
+    }
+
+    /// The same with one more header line.
+    pub fn header(mut self, line: &str) -> Self {
+        self.headers.push(line.to_owned());
+        self
     }
 
     /// The same, after a while.
@@ -82,7 +95,15 @@ impl HttpSink {
     /// Starts a server. `behave` is asked for the reply to each request, with the
     /// number of those before it.
     pub fn start(behave: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_at("127.0.0.1:0".parse().expect("an address"), behave)
+    }
+
+    /// The same at an address that somebody knows already.
+    pub fn start_at(
+        address: SocketAddr,
+        behave: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             behave: Box::new(behave),
@@ -150,6 +171,7 @@ fn serve(stream: TcpStream, connection: usize, state: &State) -> io::Result<()> 
         thread::sleep(reply.delay);
         state.in_flight.fetch_sub(1, Ordering::SeqCst);
         if reply.status == 0 {
+            writer.write_all(reply.instead.unwrap_or_default())?;
             break;
         }
         let headers: String = reply.headers.iter().map(|line| format!("{line}\r\n")).collect();
