@@ -24,6 +24,7 @@ mod reading;
 mod relay_chain;
 mod reload;
 mod replay;
+mod retry;
 mod service;
 mod silent_server;
 mod spool;

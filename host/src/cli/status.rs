@@ -103,7 +103,8 @@ fn shown(status: &Value) -> String {
         let number = |key: &str| exporter[key].to_string();
         let cells = [number("matched"), number("delivered"), dropped.to_string()];
         let name = [word(&exporter["name"]).to_owned()];
-        let rest = [number("queued"), number("retries"), of_disk(exporter, reasons)];
+        let reasons = joined([of_disk(exporter, reasons), breaker(exporter)]);
+        let rest = [number("queued"), number("retries"), reasons];
         exporters.row(name.into_iter().chain(cells).chain(rest));
     }
     for table in [inputs, metrics, exporters] {
@@ -167,6 +168,34 @@ fn remarks(reasons: String, turned_away: &Value) -> String {
     if reasons.is_empty() { turned_away } else { format!("{reasons} {turned_away}") }
 }
 
+/// What there is to say of a peer that takes nothing.
+fn breaker(exporter: &Value) -> String {
+    let breaker = &exporter["breaker"];
+    let failures = match breaker["failures"].as_u64() {
+        None | Some(0) => return String::new(),
+        Some(1) => "1 failure".to_owned(),
+        Some(failures) => format!("{failures} failures"),
+    };
+    let mut text = match word(&breaker["state"]) {
+        "open" => "breaker open: ",
+        "half_open" => "breaker half open: ",
+        _ => "",
+    }
+    .to_owned();
+    let since = duration(breaker["failing_for"].as_f64().unwrap_or_default());
+    text.push_str(&format!("{failures} in {since}"));
+    if let Some(next) = breaker["next_attempt_in"].as_f64() {
+        text.push_str(&format!(", next attempt in {}", duration(next.ceil())));
+    }
+    text
+}
+
+/// Those that say something.
+fn joined<const N: usize>(remarks: [String; N]) -> String {
+    let said: Vec<String> = remarks.into_iter().filter(|remark| !remark.is_empty()).collect();
+    said.join("; ")
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -181,7 +210,8 @@ mod tests {
                 "rejected": {"syntax": 2, "too-long": 1}, "events": 20}],
             "metrics": [{"name": "imap/all", "matched": 20}],
             "exporters": [{"name": "out", "matched": 20, "delivered": 15, "dropped": {},
-                "queued": 5, "retries": 1, "queue": {"batches": 1, "bytes": 9, "bytes_max": 99}},
+                "queued": 5, "retries": 1, "queue": {"batches": 1, "bytes": 9, "bytes_max": 99},
+                "breaker": {"state": "open", "failures": 12, "failing_for": 75.2, "next_attempt_in": 20.4}},
                 {"name": "disk", "matched": 20, "recovered": 3, "delivered": 1, "dropped": {"refused": 2},
                 "queued": 20, "retries": 1, "spool": {"payloads": 19, "bytes": 9, "bytes_max": 99}}],
         });
@@ -196,7 +226,8 @@ mod tests {
              imap/all       20\n\
              \n\
              EXPORTER  MATCHED  = DELIVERED  + DROPPED  + QUEUED  RETRIES\n\
-             out            20           15          0         5        1\n\
+             out            20           15          0         5        1  \
+             breaker open: 12 failures in 1 min 15 s, next attempt in 21 s\n\
              disk           20            1          2        20        1  (refused 2) 3 recovered from disk are counted besides 19 of the queued on disk\n"
         );
     }

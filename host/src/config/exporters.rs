@@ -166,6 +166,7 @@ pub(super) fn read(
         batch_timeout: reader.duration(section, "batch_timeout").value,
         retry_min_pause: retry_min_pause.value,
         retry_max_pause: retry_max_pause.value,
+        breaker_failures: reader.count(section, "breaker_failures") as u32,
     })
 }
 

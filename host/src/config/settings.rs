@@ -295,6 +295,8 @@ pub struct ExporterConfig {
     pub retry_min_pause: Duration,
     /// The longest pause; not shorter than `retry_min_pause`.
     pub retry_max_pause: Duration,
+    /// After so many failures in a row attempts are small; 0: never.
+    pub breaker_failures: u32,
 }
 
 /// Where the values of a plugin's settings were written, by their names. As with a

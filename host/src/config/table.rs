@@ -159,6 +159,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(Exporter, "batch_timeout", Duration, "0", "How long a batch that is not full waits for more events. 0 hands it over as soon as nothing is left to read."),
     setting(Exporter, "retry_min_pause", Duration, "100 ms", "The pause after a first failure. Each further failure doubles it."),
     setting(Exporter, "retry_max_pause", Duration, "30 s", "The longest pause between two attempts."),
+    setting(Exporter, "breaker_failures", Number(0, 1_000_000), "5", "After so many failures in a row only a few payloads are tried after each pause, until the peer takes some. 0 always sends whole batches."),
 
     setting(Metric, "filter", Text, "", "The events that are meant, in the event filter language. Required."),
     setting(Metric, "fields", List, "", "Fields to export and to keep statistics of. Without it, all are exported."),

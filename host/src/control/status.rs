@@ -1,12 +1,15 @@
 //! The ledger as JSON, for `STATUS` and `fantail status --json`.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
 use crate::{
     pipeline::{ExporterStatus, Handle, Stage},
-    telemetry::ledger::InputFigures,
+    telemetry::{circuit::CircuitFigures, ledger::InputFigures},
 };
 
 /// What a host is, and where every line and every payload is.
@@ -51,7 +54,7 @@ fn input((name, figures): &(String, InputFigures)) -> Value {
 }
 
 fn exporter(exporter: &ExporterStatus) -> Value {
-    let ExporterStatus { name, counts, queue, .. } = exporter;
+    let ExporterStatus { name, counts, queue, meter } = exporter;
     json!({
         "name": name,
         "matched": counts.matched,
@@ -70,6 +73,19 @@ fn exporter(exporter: &ExporterStatus) -> Value {
             "bytes": queue.disk.bytes,
             "bytes_max": queue.disk.bytes_max,
         },
+        "breaker": breaker(&meter.circuit, Instant::now()),
+    })
+}
+
+/// Times in seconds from `now` on, or until `now`.
+fn breaker(figures: &CircuitFigures, now: Instant) -> Value {
+    let CircuitFigures { state, failures, failing_since, next_attempt } = *figures;
+    let seconds = |length: Duration| (length.as_secs_f64() * 1000.0).round() / 1000.0;
+    json!({
+        "state": state.name(),
+        "failures": failures,
+        "failing_for": failing_since.map(|since| seconds(now.saturating_duration_since(since))),
+        "next_attempt_in": next_attempt.map(|next| seconds(next.saturating_duration_since(now))),
     })
 }
 

@@ -39,11 +39,6 @@ impl Backoff {
         jittered.max(asked_for.unwrap_or_default())
     }
 
-    /// How many attempts have failed in a row.
-    pub fn attempts(&self) -> u32 {
-        self.attempts
-    }
-
     /// Begins anew: an attempt has succeeded.
     pub fn reset(&mut self) {
         self.attempts = 0;

@@ -16,10 +16,11 @@ use fantail_sdk::{
 };
 use serde_json::Value;
 
-use super::{Backoff, Pauses};
+use super::{Breaker, Pauses, Recovered};
 use crate::{
     queue::{Batch, Outlet, Queue, Wants},
     telemetry::{
+        circuit::CircuitFigures,
         ledger::{DropReason, ExporterLedger},
         log::RateLimit,
         meter::ExporterMeter,
@@ -45,9 +46,6 @@ const CLOSE: Duration = Duration::from_secs(2);
 
 /// The same when the host does not wait any longer.
 const ABANDONED_CLOSE: Duration = Duration::from_millis(300);
-
-/// The longest pause of a host that has been told to stop.
-const HURRIED_PAUSE_MAX: Duration = Duration::from_millis(500);
 
 /// How to make instances of an exporter's driver.
 #[derive(Clone)]
@@ -106,6 +104,8 @@ pub struct Exporter {
     pub payloads_max: usize,
     /// Whether one of its name and spool ran before, in this process.
     pub successor: bool,
+    /// After so many failures in a row only small attempts are made; 0: that never happens.
+    pub breaker_failures: u32,
 }
 
 /// A running exporter.
@@ -141,12 +141,12 @@ impl ExporterThread {
         let state = State {
             outlet,
             left: false,
-            backoff: Backoff::new(exporter.pauses, random(&name)),
+            breaker: Breaker::new(exporter.pauses, exporter.breaker_failures, random(&name)),
+            shown: CircuitFigures::default(),
             driver: Some(driver),
             exporter,
             commands,
             finishing: false,
-            hurried: false,
             retiring: false,
             abandoned: Arc::clone(&abandoned),
             trouble: RateLimit::new(LOG_INTERVAL),
@@ -197,9 +197,10 @@ struct State {
     /// `None` after the instance stopped or panicked, until a new one is made.
     driver: Option<DriverInstance>,
     commands: Receiver<Control>,
-    backoff: Backoff,
+    breaker: Breaker,
+    /// What was last told of it.
+    shown: CircuitFigures,
     finishing: bool,
-    hurried: bool,
     retiring: bool,
     abandoned: Arc<AtomicBool>,
     trouble: RateLimit,
@@ -284,7 +285,7 @@ impl State {
                     self.note_answer("reopening", &answer);
                 }
             }
-            Control::Hurry => self.hurried = true,
+            Control::Hurry => drop(self.breaker.hurry()),
             Control::Retire => self.retiring = true,
             // `abandoned` has been set by whoever tells, for all that looks at it between
             // two attempts.
@@ -323,7 +324,9 @@ impl State {
             }
             let id = self.batches;
             alone |= self.panics >= PANICS_MAX;
-            let count = if alone { 1 } else { batch.len() };
+            let few = self.breaker.begin();
+            self.show_breaker();
+            let count = if alone { 1 } else { batch.len().min(few) };
             let Some(driver) = self.instance() else { continue };
             outcomes.clear();
             outcomes.resize(count, outcome::PENDING);
@@ -333,14 +336,15 @@ impl State {
             self.exporter.meter.sent(ended.duration_since(begun));
             self.unflushed = true;
             let pending = self.count(&answer, &mut outcomes, &batch, ended);
-            if pending < count {
+            let has_failed = pending == count;
+            if !has_failed {
                 self.panics = 0;
-                self.backoff_ended();
+                self.succeeded(ended);
             }
             if pending > 0 {
                 self.exporter.ledger.retried();
                 // A peer that takes some of it is slow, not absent.
-                if pending == count || !answer.instance_is_usable() {
+                if has_failed || !answer.instance_is_usable() {
                     self.note_trouble(&answer, pending);
                 }
                 if self.may_leave() {
@@ -349,7 +353,13 @@ impl State {
                 }
                 let after = answer.retry_after_millis;
                 let after = (after != u64::MAX).then(|| Duration::from_millis(after));
-                self.pause(after.map(|after| after.min(RETRY_AFTER_MAX)));
+                let after = after.map(|after| after.min(RETRY_AFTER_MAX));
+                if has_failed {
+                    self.pause(after);
+                } else {
+                    self.breaker.slowed(ended, after);
+                    self.wait();
+                }
             }
             if pending == 0 && count == batch.len() {
                 break;
@@ -428,10 +438,26 @@ impl State {
     }
 
     /// The peer has taken something: the next trouble is a new one.
-    fn backoff_ended(&mut self) {
-        if self.backoff.attempts() > 0 {
-            log::info!("exporter {}: delivering again", self.exporter.name);
-            self.backoff.reset();
+    fn succeeded(&mut self, now: Instant) {
+        let Recovered { failures, lasted, was_open } = self.breaker.succeeded(now);
+        if failures > 0 {
+            let name = &self.exporter.name;
+            let closed = if was_open { ", circuit breaker closed" } else { "" };
+            let seconds = lasted.as_secs_f64();
+            log::info!(
+                "exporter {name}: delivering again{closed}, after {failures} failures in \
+                 {seconds:.1} s"
+            );
+        }
+        self.show_breaker();
+    }
+
+    /// Lets others see the breaker, if it has changed.
+    fn show_breaker(&mut self) {
+        let figures = self.breaker.figures();
+        if figures != self.shown {
+            self.exporter.meter.circuit.set(figures);
+            self.shown = figures;
         }
     }
 
@@ -456,21 +482,31 @@ impl State {
         }
     }
 
-    /// Waits before the next attempt, and obeys meanwhile.
+    /// An attempt has failed: waits before the next one, and obeys meanwhile.
     fn pause(&mut self, asked_for: Option<Duration>) {
-        let mut pause = self.backoff.next_pause(asked_for);
-        if self.hurried {
-            pause = pause.min(HURRIED_PAUSE_MAX);
+        if self.breaker.failed(Instant::now(), asked_for) {
+            let name = &self.exporter.name;
+            let failures = self.breaker.figures().failures;
+            log::warn!(
+                "exporter {name}: circuit breaker open after {failures} failures in a row: a few \
+                 payloads at most are tried after each pause, until the peer takes some"
+            );
         }
-        let until = Instant::now() + pause;
+        self.wait();
+    }
+
+    /// Waits until the next attempt may be made, and obeys meanwhile.
+    fn wait(&mut self) {
+        self.show_breaker();
+        let Some(until) = self.breaker.next_attempt() else { return };
         while !self.abandoned.load(Ordering::Relaxed) {
             let left = until.saturating_duration_since(Instant::now());
             match self.commands.recv_timeout(left) {
-                Ok(Control::Hurry) if !self.hurried => {
+                Ok(Control::Hurry) => {
                     // One attempt now; the pauses after it grow from the shortest.
-                    self.obey(Control::Hurry);
-                    self.backoff.reset();
-                    return;
+                    if self.breaker.hurry() {
+                        return;
+                    }
                 }
                 Ok(command) => {
                     self.obey(command);

@@ -4,7 +4,9 @@
 //! make a new instance, what to count. A driver only delivers, or says why not.
 
 mod backoff;
+mod breaker;
 mod exporter;
 
 pub use backoff::{Backoff, Pauses};
+pub use breaker::{Breaker, Recovered};
 pub use exporter::{Control, DriverSource, Exporter, ExporterThread};

@@ -314,6 +314,7 @@ fn build_exporter(
         pauses,
         payloads_max: limits.events,
         successor,
+        breaker_failures: config.breaker_failures,
     };
     Ok(BuiltExporter { identity, stage, exporter: Some(exporter) })
 }

@@ -1,11 +1,15 @@
-//! How long things take in an exporter, and how large its batches are.
+//! How long things take in an exporter, how large its batches are, and how it gets on with
+//! its peer.
 //!
 //! Measured for each batch, never for each event: what it costs is a few looks at the
 //! clock for some 64 KiB of payloads.
 
 use std::time::Duration;
 
-use super::histogram::{Histogram, HistogramFigures};
+use super::{
+    circuit::{Circuit, CircuitFigures},
+    histogram::{Histogram, HistogramFigures},
+};
 
 /// Nanoseconds of a microsecond, a millisecond and a second.
 const US: u64 = 1_000;
@@ -74,6 +78,8 @@ pub struct ExporterMeter {
     send: Histogram,
     delivery: Histogram,
     batch: Histogram,
+    /// Its circuit breaker.
+    pub circuit: Circuit,
 }
 
 /// What was measured of one exporter until one moment; times in nanoseconds.
@@ -88,6 +94,8 @@ pub struct MeterFigures {
     pub delivery: HistogramFigures,
     /// The payloads in a batch when the driver was first given it.
     pub batch: HistogramFigures,
+    /// The circuit breaker.
+    pub circuit: CircuitFigures,
 }
 
 impl Default for ExporterMeter {
@@ -97,6 +105,7 @@ impl Default for ExporterMeter {
             send: Histogram::new(SEND_TIMES),
             delivery: Histogram::new(DELIVERY_TIMES),
             batch: Histogram::new(BATCH_SIZES),
+            circuit: Circuit::default(),
         }
     }
 }
@@ -131,6 +140,7 @@ impl ExporterMeter {
             send: self.send.figures(),
             delivery: self.delivery.figures(),
             batch: self.batch.figures(),
+            circuit: self.circuit.figures(),
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     pipeline::{ExporterStatus, Figures, Handle, Stage},
     telemetry::{
+        circuit::CircuitState,
         histogram::HistogramFigures,
         ledger::{DropReason, InputFigures},
     },
@@ -100,6 +101,15 @@ const ENTRIES: &[Entry] = &[
     })),
     entry(Gauge, "fantail_exporter_queued_payloads", "Payloads on their way: in open batches, in the queue, on disk, with the driver.", Source::Exporter(|exporter| exporter.counts.queued)),
     entry(Counter, "fantail_exporter_retries_total", "How often a batch, or the rest of one, had to be sent again.", Source::Exporter(|exporter| exporter.counts.retries)),
+    entry(Gauge, "fantail_exporter_breaker", "1 for the state that the exporter's circuit breaker is in, 0 for the others.", Source::Other(|facts, page, name| {
+        for exporter in &facts.figures.exporters {
+            for state in CircuitState::ALL {
+                let is_it = u8::from(exporter.meter.circuit.state == state);
+                page.figure(name, &[("exporter", &exporter.name), ("state", state.name())], is_it);
+            }
+        }
+    })),
+    entry(Gauge, "fantail_exporter_failures_in_row", "How many attempts have failed since the peer last took something.", Source::Exporter(|exporter| u64::from(exporter.meter.circuit.failures))),
     entry(Gauge, "fantail_exporter_queue_batches", "Batches that wait in the queue.", Source::Exporter(|exporter| exporter.queue.batches)),
     entry(Gauge, "fantail_exporter_queue_bytes", "What they take of queue_max_size.", Source::Exporter(|exporter| exporter.queue.bytes)),
     entry(Gauge, "fantail_exporter_queue_max_bytes", "The setting queue_max_size.", Source::Exporter(|exporter| exporter.queue.bytes_max)),
@@ -240,6 +250,8 @@ mod tests {
             "fantail_input_rejected_total{input=\"in\",reason=\"syntax\"} 1",
             "fantail_metric_matched_total{metric=\"imap/log\"} 5",
             "fantail_exporter_dropped_total{exporter=\"out\\\"\",reason=\"queue_full\"} 0",
+            "fantail_exporter_breaker{exporter=\"out\\\"\",state=\"closed\"} 1",
+            "fantail_exporter_breaker{exporter=\"out\\\"\",state=\"open\"} 0",
             "fantail_exporter_send_seconds_count{exporter=\"out\\\"\"} 0",
         ] {
             assert!(page.text.lines().any(|found| found == line), "{line}\n{}", page.text);

@@ -1,0 +1,121 @@
+//! What becomes of payloads that a peer does not take.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use fantail_integration_tests::{
+    Host, Workdir, events, fantail,
+    peers::{HttpSink, Reply, get, send_unix},
+    wait_for,
+};
+use serde_json::Value;
+
+/// One worker, readers, and an exporter `out` that posts everything with these settings.
+fn config(server: &HttpSink, more: &str) -> String {
+    format!(
+        "
+workers = 1
+state_dir = $DIR/state
+input in {{
+  driver = unix
+  path = $DIR/in.sock
+}}
+listener reader {{
+  driver = stats-reader
+  path = $DIR/reader.sock
+}}
+listener web {{
+  driver = http
+  listen = 127.0.0.1:0
+}}
+event_exporter out {{
+  driver = http-post
+  http_post_url = {}
+  http_client_request_absolute_timeout = 10 s
+  retry_max_pause = 200 ms
+  format = json
+{more}
+}}
+metric all {{
+  filter = event=*
+  exporter = out
+}}
+",
+        server.url("/events")
+    )
+}
+
+fn send(dir: &Workdir, from: usize, to: usize) {
+    send_unix(dir.path("in.sock"), &events::lines((from..to).map(|n| events::json("e", n))));
+}
+
+fn expected(from: usize, to: usize) -> Vec<String> {
+    (from..to).map(|n| events::json("e", n)).collect()
+}
+
+/// What `fantail status --json` says of the exporter.
+fn exporter(dir: &Workdir) -> Value {
+    let socket = dir.path("reader.sock");
+    let done = fantail(["status", "--json", "-s", socket.to_str().unwrap()]);
+    let status: Value = serde_json::from_str(done.text()).unwrap();
+    status["exporters"][0].clone()
+}
+
+/// Waits until the exporter is as `look` wants it.
+fn wait_for_exporter(dir: &Workdir, what: &str, look: impl Fn(&Value) -> bool) -> Value {
+    wait_for(what, || Some(exporter(dir)).filter(&look))
+}
+
+/// A server that answers `status` until it is well, and the switch.
+fn ill_server(status: u16) -> (HttpSink, Arc<AtomicBool>) {
+    let is_well = Arc::new(AtomicBool::new(false));
+    let well = Arc::clone(&is_well);
+    let server = HttpSink::start(move |_, _| {
+        Reply::status(if well.load(Ordering::SeqCst) { 200 } else { status })
+    });
+    (server, is_well)
+}
+
+#[test]
+fn the_breaker_opens_and_closes_and_can_be_seen() {
+    let (server, is_well) = ill_server(503);
+    let dir = Workdir::new();
+    let more = "  breaker_failures = 3\n  http_client_max_parallel_connections = 1\n  \
+                http_post_batch = ndjson";
+    let host = Host::start(&dir, &config(&server, more));
+    assert_eq!(exporter(&dir)["breaker"]["state"], "closed");
+    send(&dir, 0, 100);
+    let seen = wait_for_exporter(&dir, "the breaker to open", |seen| {
+        seen["breaker"]["state"] == "open" && seen["breaker"]["failures"].as_u64() >= Some(10)
+    });
+    assert_eq!(seen["queued"], 100, "{seen}");
+    assert!(seen["breaker"]["failing_for"].as_f64() > Some(0.0), "{seen}");
+    assert!(seen["breaker"]["next_attempt_in"].as_f64() <= Some(0.2), "{seen}");
+    let socket = dir.path("reader.sock");
+    wait_for("the breaker in the table", || {
+        let shown = fantail(["status", "-s", socket.to_str().unwrap()]);
+        shown.text().contains("breaker open: ").then_some(())
+    });
+    wait_for("the breaker on the page", || {
+        let page = get(&host.listener("web"), "/metrics").body;
+        let open = "fantail_exporter_breaker{exporter=\"out\",state=\"open\"} 1";
+        page.lines().any(|line| line == open).then_some(())
+    });
+    // From the fourth attempt on a few payloads are sent.
+    let sizes: Vec<usize> =
+        server.requests().iter().map(|(request, _)| request.body.lines().count()).collect();
+    assert_eq!(sizes[3], 1, "{sizes:?}");
+    assert!(sizes[3..].iter().all(|size| *size <= 16), "{sizes:?}");
+    is_well.store(true, Ordering::SeqCst);
+    let seen = wait_for_exporter(&dir, "all to be delivered", |seen| seen["delivered"] == 100);
+    assert_eq!(seen["breaker"]["state"], "closed", "{seen}");
+    assert_eq!((&seen["breaker"]["failures"], &seen["queued"]), (&0.into(), &0.into()));
+    let lines = |body: String| body.lines().map(str::to_owned).collect::<Vec<_>>();
+    let arrived: Vec<String> = server.accepted().into_iter().flat_map(lines).collect();
+    assert_eq!(arrived, expected(0, 100));
+    let ended = host.stop().expect_status(0);
+    ended.one_line_with("circuit breaker open after 3 failures in a row");
+    ended.one_line_with("delivering again, circuit breaker closed, after ");
+}
