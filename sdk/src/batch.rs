@@ -123,9 +123,20 @@ impl<'a> Batch<'a> {
     /// Marks the first `count` payloads as delivered, but for those given up.
     pub fn delivered_until(&self, count: usize) {
         for mark in &mut self.marks.borrow_mut().outcomes[..count] {
-            if *mark == outcome::PENDING {
+            if matches!(*mark, outcome::PENDING | outcome::TRIED) {
                 *mark = outcome::DELIVERED;
             }
+        }
+    }
+
+    /// Marks the payload at `index` as one that its peer had and has not taken, for now: it is
+    /// sent again, and the host counts the attempt (`retry_max_attempts`). A peer that could
+    /// not be reached had nothing: such an attempt says nothing about a payload and is
+    /// not to be marked.
+    pub fn tried(&self, index: usize) {
+        let mark = &mut self.marks.borrow_mut().outcomes[index];
+        if *mark == outcome::PENDING {
+            *mark = outcome::TRIED;
         }
     }
 

@@ -64,6 +64,7 @@ pub struct DriverRunner {
     instance: DriverInstance,
     wants: Vec<LabelPart>,
     batches: u64,
+    tried: Vec<usize>,
 }
 
 /// What became of a batch.
@@ -115,6 +116,7 @@ impl DriverRunner {
             wants: instance.wants(),
             instance,
             batches: 0,
+            tried: Vec::new(),
         })
     }
 
@@ -194,11 +196,18 @@ impl DriverRunner {
         };
         let raw = self.instance.send(&payloads, &mut outcomes, self.batches);
         let reasons = raw.given_up.iter();
+        self.tried = (0..ends.len()).filter(|&at| outcomes[at] == outcome::TRIED).collect();
         Sent {
             delivered: (0..ends.len()).filter(|&at| outcomes[at] == outcome::DELIVERED).collect(),
             given_up: reasons.map(|one| (one.index as usize, one.reason.to_string())).collect(),
             error: sent_error(&raw),
         }
+    }
+
+    /// The places of the payloads that the last batch's peer had and did not take, as far as the
+    /// driver has marked them.
+    pub fn tried(&self) -> &[usize] {
+        &self.tried
     }
 
     /// Calls the driver's `flush`.

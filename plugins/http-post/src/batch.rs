@@ -95,6 +95,9 @@ impl Poster {
             for index in done.group.clone() {
                 is_left[index] = !mark(batch, index, &done.outcome);
                 if let Outcome::Later(trouble) = &done.outcome {
+                    if trouble.kind != Kind::Unreached {
+                        batch.tried(index);
+                    }
                     let memory = &mut memories[index];
                     memory.note(trouble.kind, done.group.len(), done.moment, run.taken());
                     if let Some(reason) = memory.end(&done.outcome, self.attempts_max) {

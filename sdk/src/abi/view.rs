@@ -48,6 +48,9 @@ pub mod outcome {
     pub const DELIVERED: u8 = 1;
     /// It can never be delivered; the reason is among the given-up ones.
     pub const GIVEN_UP: u8 = 2;
+    /// Its peer had it, and has not taken it this time. (A host that does not know this
+    /// takes it for pending, which it is.)
+    pub const TRIED: u8 = 3;
 }
 
 /// A field of an event.

@@ -207,6 +207,28 @@ fn attempts_can_be_limited() {
 }
 
 #[test]
+fn only_what_the_server_had_was_tried() {
+    let settings = || json!({ "http_client_max_parallel_connections": 1 });
+    let check = |status: &'static str, tried: &[usize]| {
+        let server = Server::start(move |number, _| match number {
+            0 => ok(),
+            _ => Reply::Status(status, "", vec![]),
+        });
+        let mut driver = open(settings(), &server);
+        let sent = driver.send(&payloads(4));
+        assert_eq!((sent.delivered, driver.tried()), (vec![0], tried), "{status}");
+    };
+    check("500 Internal Server Error", &[1]);
+    check("503 Service Unavailable", &[1]);
+    check("401 Unauthorized", &[1]);
+    // Given up is more than tried.
+    check("400 Bad Request", &[]);
+    let nobody = json!({ "http_post_url": "http://127.0.0.1:1/" });
+    let mut driver = DriverRunner::open::<HttpPost>(&nobody).unwrap();
+    assert_eq!((driver.send(&payloads(3)).delivered.len(), driver.tried()), (0, &[][..]));
+}
+
+#[test]
 fn lines_have_no_lines_within() {
     let server = Server::start(|_, _| ok());
     let sent = open(json!({ "http_post_batch": "lines" }), &server).send(&["a", "b\nc", "d"]);
