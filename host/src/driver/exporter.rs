@@ -98,12 +98,19 @@ pub struct Exporter {
     pub meter: Arc<ExporterMeter>,
     /// How to make its driver.
     pub source: DriverSource,
-    /// How long to wait between attempts.
-    pub pauses: Pauses,
+    /// When it tries again.
+    pub retry: RetryPlan,
     /// How many payloads a batch from the disk has at most.
     pub payloads_max: usize,
     /// Whether one of its name and spool ran before, in this process.
     pub successor: bool,
+}
+
+/// When an exporter tries again what it could not deliver.
+#[derive(Clone, Copy, Debug)]
+pub struct RetryPlan {
+    /// How long it waits between attempts.
+    pub pauses: Pauses,
     /// After so many failures in a row only small attempts are made; 0: that never happens.
     pub breaker_failures: u32,
 }
@@ -138,10 +145,11 @@ impl ExporterThread {
             successor: exporter.successor,
         };
         let outlet = Outlet::open(Arc::clone(&queue), Arc::clone(&ledger), wants)?;
+        let RetryPlan { pauses, breaker_failures } = exporter.retry;
         let state = State {
             outlet,
             left: false,
-            breaker: Breaker::new(exporter.pauses, exporter.breaker_failures, random(&name)),
+            breaker: Breaker::new(pauses, breaker_failures, random(&name)),
             shown: CircuitFigures::default(),
             driver: Some(driver),
             exporter,

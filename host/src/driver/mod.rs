@@ -9,4 +9,4 @@ mod exporter;
 
 pub use backoff::{Backoff, Pauses};
 pub use breaker::{Breaker, Recovered};
-pub use exporter::{Control, DriverSource, Exporter, ExporterThread};
+pub use exporter::{Control, DriverSource, Exporter, ExporterThread, RetryPlan};

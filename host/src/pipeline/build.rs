@@ -25,7 +25,7 @@ use crate::{
         },
     },
     decode::Protocol,
-    driver::{DriverSource, Exporter, Pauses},
+    driver::{DriverSource, Exporter, Pauses, RetryPlan},
     event::{OpenLimits, Parts, Wanted, flatten::Export},
     filter::{Filter, FilterSet},
     format::{BatchLimits, FormatSource, Label, StagePlan},
@@ -284,14 +284,7 @@ fn build_exporter(
         Some(running) => (Arc::clone(&running.stage.ledger), Arc::clone(&running.stage.meter)),
         None => (Arc::default(), Arc::default()),
     };
-    let limits = BatchLimits {
-        bytes: size(config.batch_max_size),
-        events: match config.batch_max_events {
-            0 => usize::MAX,
-            events => size(events),
-        },
-        timeout: config.batch_timeout,
-    };
+    let limits = batch_limits(config);
     let queue = Arc::new(build_queue(config, identity.disk.clone(), limits, &ledger));
     let successor = running.is_some_and(|running| follows(&queue, running.stage.queue.queue()));
     let stage = StagePlan {
@@ -304,19 +297,37 @@ fn build_exporter(
         meter: Arc::clone(&meter),
         trouble: Arc::new(RateLimit::new(TROUBLE_INTERVAL)),
     };
-    let pauses = Pauses { min: config.retry_min_pause, max: config.retry_max_pause };
     let exporter = Exporter {
         name: name.clone(),
         queue,
         ledger,
         meter,
         source: driver,
-        pauses,
+        retry: retry(config),
         payloads_max: limits.events,
         successor,
-        breaker_failures: config.breaker_failures,
     };
     Ok(BuiltExporter { identity, stage, exporter: Some(exporter) })
+}
+
+/// When what was not delivered is tried again.
+fn retry(config: &ExporterConfig) -> RetryPlan {
+    RetryPlan {
+        pauses: Pauses { min: config.retry_min_pause, max: config.retry_max_pause },
+        breaker_failures: config.breaker_failures,
+    }
+}
+
+/// When a batch is full.
+fn batch_limits(config: &ExporterConfig) -> BatchLimits {
+    BatchLimits {
+        bytes: size(config.batch_max_size),
+        events: match config.batch_max_events {
+            0 => usize::MAX,
+            events => size(events),
+        },
+        timeout: config.batch_timeout,
+    }
 }
 
 fn build_queue(
