@@ -119,3 +119,52 @@ fn the_breaker_opens_and_closes_and_can_be_seen() {
     ended.one_line_with("circuit breaker open after 3 failures in a row");
     ended.one_line_with("delivering again, circuit breaker closed, after ");
 }
+
+/// A server that answers `status` to the events for which `is_bad` says so, as long as it is ill.
+fn picky_server(status: u16, is_bad: fn(&str) -> bool) -> (HttpSink, Arc<AtomicBool>) {
+    let is_well = Arc::new(AtomicBool::new(false));
+    let well = Arc::clone(&is_well);
+    let server = HttpSink::start(move |_, request| {
+        let is_bad = is_bad(&request.body) && !well.load(Ordering::SeqCst);
+        Reply::status(if is_bad { status } else { 200 })
+    });
+    (server, is_well)
+}
+
+#[test]
+fn an_event_is_tried_so_often_and_others_are_delivered() {
+    let (server, _) = picky_server(500, |body| body.contains("\"n\":3}"));
+    let dir = Workdir::new();
+    let host = Host::start(&dir, &config(&server, "  retry_max_attempts = 3"));
+    send(&dir, 0, 10);
+    wait_for_exporter(&dir, "the event to be given up", |seen| seen["queued"] == 0);
+    let bad = server.requests().into_iter().filter(|(_, status)| *status == 500);
+    assert_eq!(bad.count(), 3);
+    let ended = host.stop().expect_status(0);
+    let ledger = ended.exporter("out");
+    assert_eq!((ledger.matched, ledger.delivered, ledger.dropped("attempts")), (10, 9, 1));
+    ended.one_line_with("dropped 1 payloads (attempts): HTTP 500");
+}
+
+#[test]
+fn a_peer_that_can_not_be_reached_costs_nothing_unless_events_grow_old() {
+    let check = |more: &str, dropped: &str, is_over: fn(&Value) -> bool| {
+        let dir = Workdir::new();
+        let config = "  driver = unix\n  unix_path = $DIR/out.sock\n  format = json\n  \
+                      retry_min_pause = 10 ms\n  retry_max_pause = 50 ms\n  retry_max_attempts = 2\n  ";
+        let text = format!(
+            "shutdown_timeout = 100 ms
+input in {{\n  driver = unix\n  path = $DIR/in.sock\n}}
+listener reader {{\n  driver = stats-reader\n  path = $DIR/reader.sock\n}}
+event_exporter out {{\n{config}{more}\n}}
+metric all {{\n  filter = event=*\n  exporter = out\n}}\n"
+        );
+        let host = Host::start(&dir, &text);
+        send(&dir, 0, 20);
+        wait_for_exporter(&dir, dropped, is_over);
+        let ended = host.stop();
+        assert_eq!(ended.exporter("out").dropped(dropped), 20, "{:?}", ended.log);
+    };
+    check("", "shutdown", |seen| seen["breaker"]["failures"].as_u64() >= Some(20));
+    check("retry_max_age = 1 s", "age", |seen| seen["queued"] == 0);
+}

@@ -259,6 +259,8 @@ fn exporter(config: &ExporterConfig, name: &str) -> Shown {
         "batch_timeout" => print_duration(config.batch_timeout),
         "retry_min_pause" => print_duration(config.retry_min_pause),
         "retry_max_pause" => print_duration(config.retry_max_pause),
+        "retry_max_attempts" => config.retry_max_attempts.to_string(),
+        "retry_max_age" => print_duration(config.retry_max_age),
         "breaker_failures" => config.breaker_failures.to_string(),
         _ => return Shown::Absent,
     })

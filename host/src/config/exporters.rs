@@ -166,6 +166,8 @@ pub(super) fn read(
         batch_timeout: reader.duration(section, "batch_timeout").value,
         retry_min_pause: retry_min_pause.value,
         retry_max_pause: retry_max_pause.value,
+        retry_max_attempts: reader.count(section, "retry_max_attempts") as u32,
+        retry_max_age: reader.duration(section, "retry_max_age").value,
         breaker_failures: reader.count(section, "breaker_failures") as u32,
     })
 }

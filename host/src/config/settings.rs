@@ -295,6 +295,10 @@ pub struct ExporterConfig {
     pub retry_min_pause: Duration,
     /// The longest pause; not shorter than `retry_min_pause`.
     pub retry_max_pause: Duration,
+    /// How often a payload is tried; 0: no limit.
+    pub retry_max_attempts: u32,
+    /// How old a payload may be to be tried again; zero: no limit.
+    pub retry_max_age: Duration,
     /// After so many failures in a row attempts are small; 0: never.
     pub breaker_failures: u32,
 }

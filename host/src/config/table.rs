@@ -159,6 +159,8 @@ pub const SETTINGS: &[Setting] = &[
     setting(Exporter, "batch_timeout", Duration, "0", "How long a batch that is not full waits for more events. 0 hands it over as soon as nothing is left to read."),
     setting(Exporter, "retry_min_pause", Duration, "100 ms", "The pause after a first failure. Each further failure doubles it."),
     setting(Exporter, "retry_max_pause", Duration, "30 s", "The longest pause between two attempts."),
+    setting(Exporter, "retry_max_attempts", Number(0, 1_000_000), "0", "How often an event is tried. Attempts at which the other side could not be reached do not count. 0 is no limit."),
+    setting(Exporter, "retry_max_age", Duration, "0", "How old an event may be to be tried again. 0 is no limit."),
     setting(Exporter, "breaker_failures", Number(0, 1_000_000), "5", "After so many failures in a row only a few payloads are tried after each pause, until the peer takes some. 0 always sends whole batches."),
 
     setting(Metric, "filter", Text, "", "The events that are meant, in the event filter language. Required."),

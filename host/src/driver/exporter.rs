@@ -12,16 +12,19 @@ use std::{
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select, unbounded};
 use fantail_sdk::{
     DriverContext,
-    abi::{DriverInstance, DriverTableRef, RawSent, outcome, send_status},
+    abi::{DriverInstance, DriverTableRef, RawSent, send_status},
 };
 use serde_json::Value;
 
-use super::{Breaker, Pauses, Recovered};
+use super::{
+    Breaker, Pauses, Recovered, RetryLimits,
+    trials::{Brought, Dead, Trials},
+};
 use crate::{
     queue::{Batch, Outlet, Queue, Wants},
     telemetry::{
         circuit::CircuitFigures,
-        ledger::{DropReason, ExporterLedger},
+        ledger::{DeadReason, DropReason, ExporterLedger},
         log::RateLimit,
         meter::ExporterMeter,
     },
@@ -113,6 +116,8 @@ pub struct RetryPlan {
     pub pauses: Pauses,
     /// After so many failures in a row only small attempts are made; 0: that never happens.
     pub breaker_failures: u32,
+    /// How long it tries.
+    pub limits: RetryLimits,
 }
 
 /// A running exporter.
@@ -145,7 +150,7 @@ impl ExporterThread {
             successor: exporter.successor,
         };
         let outlet = Outlet::open(Arc::clone(&queue), Arc::clone(&ledger), wants)?;
-        let RetryPlan { pauses, breaker_failures } = exporter.retry;
+        let RetryPlan { pauses, breaker_failures, .. } = exporter.retry;
         let state = State {
             outlet,
             left: false,
@@ -322,7 +327,7 @@ impl State {
             self.numbered += batch.len() as u64;
             batch.number(self.source, first..self.numbered);
         }
-        let mut outcomes = Vec::new();
+        let mut trials = Trials::new(batch.len());
         // Once the driver has panicked too often, the rest of the batch is sent
         // payload by payload, to find the one that brings it down.
         let mut alone = false;
@@ -336,14 +341,12 @@ impl State {
             self.show_breaker();
             let count = if alone { 1 } else { batch.len().min(few) };
             let Some(driver) = self.instance() else { continue };
-            outcomes.clear();
-            outcomes.resize(count, outcome::PENDING);
             let begun = Instant::now();
-            let answer = driver.send(&batch.first(count), &mut outcomes, id);
+            let answer = driver.send(&batch.first(count), trials.begin(count), id);
             let ended = Instant::now();
             self.exporter.meter.sent(ended.duration_since(begun));
             self.unflushed = true;
-            let pending = self.count(&answer, &mut outcomes, &batch, ended);
+            let pending = self.count(&answer, &mut trials, &batch, ended);
             let has_failed = pending == count;
             if !has_failed {
                 self.panics = 0;
@@ -356,7 +359,7 @@ impl State {
                     self.note_trouble(&answer, pending);
                 }
                 if self.may_leave() {
-                    batch.retain(|at| outcomes.get(at).is_none_or(|&one| one == outcome::PENDING));
+                    batch.retain(|at| trials.is_left(at));
                     return self.leave(batch);
                 }
                 let after = answer.retry_after_millis;
@@ -372,7 +375,8 @@ impl State {
             if pending == 0 && count == batch.len() {
                 break;
             }
-            batch.retain(|at| outcomes.get(at).is_none_or(|&one| one == outcome::PENDING));
+            batch.retain(|at| trials.is_left(at));
+            trials.retain();
         }
         self.outlet.queue().recycle(batch);
     }
@@ -401,48 +405,51 @@ impl State {
         self.driver.as_mut()
     }
 
-    /// Counts what was delivered and given up, drops the instance if it is no good
-    /// any more, and returns how many payloads are pending. `age` is the batch's.
+    /// Counts what was delivered and what is not tried again, drops the instance if it is no
+    /// good any more, and returns how many of the payloads that were sent have not been taken.
     fn count(
         &mut self,
         answer: &RawSent,
-        outcomes: &mut [u8],
+        trials: &mut Trials,
         batch: &Batch,
         now: Instant,
     ) -> usize {
         if !answer.instance_is_usable() {
             self.driver = None;
         }
-        let ledger = &self.exporter.ledger;
-        if answer.status == send_status::PANICKED {
-            self.panics += 1;
-            if self.panics >= 2 * PANICS_MAX && outcomes[0] == outcome::PENDING {
-                let name = &self.exporter.name;
-                log::error!("exporter {name}: dropped a payload: the driver {}", answer.message);
-                outcomes[0] = COUNTED;
-            }
-        }
-        // What a driver says besides is nothing that is known of a payload.
-        let known = [outcome::PENDING, outcome::DELIVERED, outcome::GIVEN_UP, COUNTED];
-        for outcome in outcomes.iter_mut().filter(|outcome| !known.contains(outcome)) {
-            *outcome = outcome::PENDING;
-        }
-        let outlet = &mut self.outlet;
-        let mut of = |wanted| outlet.done(batch, outcomes.len(), |at| outcomes[at] == wanted);
-        let (delivered, given_up) = (of(outcome::DELIVERED), of(outcome::GIVEN_UP));
-        ledger.dropped(DropReason::Panic, of(COUNTED));
-        ledger.delivered(delivered);
+        self.panics += u32::from(answer.status == send_status::PANICKED);
+        let is_fatal = self.panics >= 2 * PANICS_MAX;
+        let age = |_: usize| batch.age(now);
+        let limits = self.exporter.retry.limits;
+        let Brought { pending, dead } = trials.end(answer, is_fatal, limits, age);
+        let delivered = self.outlet.done(batch, batch.len(), |at| trials.is_delivered(at));
+        self.exporter.ledger.delivered(delivered);
         self.exporter.meter.delivered(delivered as usize, batch.age(now));
-        if given_up > 0 {
-            ledger.dropped(DropReason::Refused, given_up);
-            if let Some(held) = self.refusals.pass(Instant::now()) {
-                let reason = answer.given_up.first().map_or("", |first| first.reason.as_str());
+        self.bury(&dead, batch);
+        pending
+    }
+
+    /// Counts payloads that are not tried again.
+    fn bury(&mut self, dead: &[Dead], batch: &Batch) {
+        for reason in DeadReason::ALL {
+            let these = || dead.iter().filter(|dead| dead.reason == reason);
+            let Some(first) = these().next() else { continue };
+            // In order, within one reason.
+            let places: Vec<usize> = these().map(|dead| dead.index).collect();
+            let is_it = |at: usize| places.binary_search(&at).is_ok();
+            let count = self.outlet.done(batch, batch.len(), is_it);
+            self.exporter.ledger.dropped(reason.drop(), count);
+            let (name, detail) = (&self.exporter.name, &first.detail);
+            if reason == DeadReason::Panic {
+                log::error!("exporter {name}: dropped a payload: the driver {detail}");
+            } else if let Some(held) = self.refusals.pass(Instant::now()) {
                 let held = held_back(held);
-                let name = &self.exporter.name;
-                log::warn!("exporter {name}: dropped {given_up} payloads: {reason}{held}");
+                log::warn!("exporter {name}: dropped {count} payloads ({reason}): {detail}{held}");
             }
+            // A driver that remembers payloads by their places in a batch does not know
+            // that these are gone.
+            self.batches += u64::from(matches!(reason, DeadReason::Attempts | DeadReason::Age));
         }
-        outcomes.iter().filter(|&&outcome| outcome == outcome::PENDING).count()
     }
 
     /// The peer has taken something: the next trouble is a new one.
@@ -532,9 +539,6 @@ impl State {
         }
     }
 }
-
-/// The outcome of a payload that was dropped and counted here.
-const COUNTED: u8 = u8::MAX;
 
 /// What to add about lines that were not written.
 fn held_back(count: u64) -> String {

@@ -6,7 +6,9 @@
 mod backoff;
 mod breaker;
 mod exporter;
+mod trials;
 
 pub use backoff::{Backoff, Pauses};
 pub use breaker::{Breaker, Recovered};
 pub use exporter::{Control, DriverSource, Exporter, ExporterThread, RetryPlan};
+pub use trials::RetryLimits;

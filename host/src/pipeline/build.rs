@@ -25,7 +25,7 @@ use crate::{
         },
     },
     decode::Protocol,
-    driver::{DriverSource, Exporter, Pauses, RetryPlan},
+    driver::{DriverSource, Exporter, Pauses, RetryLimits, RetryPlan},
     event::{OpenLimits, Parts, Wanted, flatten::Export},
     filter::{Filter, FilterSet},
     format::{BatchLimits, FormatSource, Label, StagePlan},
@@ -315,6 +315,10 @@ fn retry(config: &ExporterConfig) -> RetryPlan {
     RetryPlan {
         pauses: Pauses { min: config.retry_min_pause, max: config.retry_max_pause },
         breaker_failures: config.breaker_failures,
+        limits: RetryLimits {
+            attempts_max: config.retry_max_attempts,
+            age_max: config.retry_max_age,
+        },
     }
 }
 

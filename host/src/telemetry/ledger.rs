@@ -2,9 +2,10 @@
 //!
 //! For an input, at every moment: `received = decoded + rejected`, counted in
 //! lines; of the decoded ones, `events` said that something happened (the others
-//! open, change or close contexts). For an exporter: `matched + recovered = delivered +
-//! dropped + queued`, counted in payloads; what is recovered was in the spool of a queue on disk
-//! when the host began.
+//! open, change or close contexts). For an exporter: `matched + recovered + replayed =
+//! delivered + dropped + dead_lettered + queued`, counted in payloads; what is recovered was in
+//! the spool of a queue on disk when the host began. A dead letter that is replayed counts when
+//! that has ended: until then it is one.
 //!
 //! Workers count locally and add here once for every read, so the sums move in
 //! steps; each step moves both sides of its equation.
@@ -153,11 +154,57 @@ pub enum DropReason {
     Damaged,
     /// It is larger than its queue on disk can take.
     TooLarge,
+    /// It was tried as often as `retry_max_attempts` says.
+    Attempts,
+    /// It was as old as `retry_max_age` says.
+    Age,
+    /// It should have become a dead letter, and there was no room, or the disk failed.
+    NotKept,
+}
+
+/// Why a payload is not tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DeadReason {
+    /// The driver gave it up: its peer will never take it.
+    Refused,
+    /// It brought the driver down, again and again.
+    Panic,
+    /// It was tried as often as `retry_max_attempts` says.
+    Attempts,
+    /// It was as old as `retry_max_age` says.
+    Age,
+}
+
+impl DeadReason {
+    /// Every reason.
+    pub const ALL: [DeadReason; 4] =
+        [DeadReason::Refused, DeadReason::Panic, DeadReason::Attempts, DeadReason::Age];
+
+    /// The word for it, in counts and logs: that of the drop that it would be.
+    pub const fn name(self) -> &'static str {
+        self.drop().name()
+    }
+
+    /// The reason for which such a payload is dropped where dead letters are not kept.
+    pub const fn drop(self) -> DropReason {
+        match self {
+            DeadReason::Refused => DropReason::Refused,
+            DeadReason::Panic => DropReason::Panic,
+            DeadReason::Attempts => DropReason::Attempts,
+            DeadReason::Age => DropReason::Age,
+        }
+    }
+}
+
+impl fmt::Display for DeadReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [DropReason; 7] = [
+    pub const ALL: [DropReason; 10] = [
         DropReason::Format,
         DropReason::QueueFull,
         DropReason::Refused,
@@ -165,6 +212,9 @@ impl DropReason {
         DropReason::Shutdown,
         DropReason::Damaged,
         DropReason::TooLarge,
+        DropReason::Attempts,
+        DropReason::Age,
+        DropReason::NotKept,
     ];
 
     /// The word for it, in counts and logs.
@@ -177,6 +227,9 @@ impl DropReason {
             DropReason::Shutdown => "shutdown",
             DropReason::Damaged => "damaged",
             DropReason::TooLarge => "too_large",
+            DropReason::Attempts => "attempts",
+            DropReason::Age => "age",
+            DropReason::NotKept => "not_kept",
         }
     }
 }
@@ -199,8 +252,10 @@ pub struct ExporterLedger {
 struct ExporterCounts {
     matched: u64,
     recovered: u64,
+    replayed: u64,
     delivered: u64,
     dropped: [u64; DropReason::ALL.len()],
+    dead_lettered: [u64; DeadReason::ALL.len()],
     retries: u64,
     settled: bool,
 }
@@ -212,10 +267,14 @@ pub struct ExporterFigures {
     pub matched: u64,
     /// Payloads that an earlier run had left on disk.
     pub recovered: u64,
+    /// Dead letters that were sent again and are delivered, or dead once more.
+    pub replayed: u64,
     /// Payloads that the driver has delivered.
     pub delivered: u64,
     /// Payloads that were dropped, by reason; only reasons that occurred.
     pub dropped: BTreeMap<&'static str, u64>,
+    /// Payloads that became dead letters, by reason; only reasons that occurred.
+    pub dead_lettered: BTreeMap<&'static str, u64>,
     /// Payloads that are in memory, on disk, or with the driver.
     pub queued: u64,
     /// How often a batch had to be sent again.
@@ -256,6 +315,17 @@ impl ExporterLedger {
         });
     }
 
+    /// Counts payloads that are kept as dead letters.
+    pub fn dead_lettered(&self, reason: DeadReason, count: u64) {
+        self.change(|counts| counts.dead_lettered[reason as usize] += count);
+    }
+
+    /// Counts dead letters that were sent again: they are about to be counted once more, as
+    /// delivered or dead.
+    pub fn replayed(&self, count: u64) {
+        self.change(|counts| counts.replayed += count);
+    }
+
     /// Counts a batch that has to be sent again.
     pub fn retried(&self) {
         self.change(|counts| counts.retries += 1);
@@ -283,10 +353,14 @@ impl ExporterLedger {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let dropped =
             DropReason::ALL.map(|reason| (reason.name(), counts.dropped[reason as usize]));
+        let dead =
+            DeadReason::ALL.map(|reason| (reason.name(), counts.dead_lettered[reason as usize]));
         ExporterFigures {
             matched: counts.matched,
             recovered: counts.recovered,
+            replayed: counts.replayed,
             delivered: counts.delivered,
+            dead_lettered: dead.into_iter().filter(|(_, count)| *count > 0).collect(),
             dropped: dropped.into_iter().filter(|(_, count)| *count > 0).collect(),
             queued: counts.queued(),
             retries: counts.retries,
@@ -298,14 +372,16 @@ impl ExporterCounts {
     fn queued(&self) -> u64 {
         // Payloads are matched before they can end; less than nothing would be a
         // bug in the counting, and shows as a ledger that does not balance.
-        (self.matched + self.recovered)
-            .saturating_sub(self.delivered + self.dropped.iter().sum::<u64>())
+        let came = self.matched + self.recovered + self.replayed;
+        let dropped = self.dropped.iter().sum::<u64>();
+        let dead_lettered = self.dead_lettered.iter().sum::<u64>();
+        came.saturating_sub(self.delivered + dropped + dead_lettered)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{DropReason, ExporterLedger, InputCounts, InputLedger};
+    use super::{DeadReason, DropReason, ExporterLedger, InputCounts, InputLedger};
 
     #[test]
     fn an_input_balances() {
@@ -343,11 +419,20 @@ mod tests {
         let figures = ledger.figures();
         assert_eq!(figures.queued, 3);
         assert_eq!(figures.dropped, [("format", 1), ("refused", 1)].into());
+        ledger.dead_lettered(DeadReason::Age, 2);
+        assert_eq!(ledger.figures().queued, 1);
+        // Both are sent again: one arrives, and one does not.
+        ledger.replayed(2);
+        ledger.delivered(1);
+        ledger.dead_lettered(DeadReason::Refused, 1);
+        let figures = ledger.figures();
+        assert_eq!((figures.queued, figures.replayed, figures.delivered), (1, 2, 6));
+        assert_eq!(figures.dead_lettered, [("age", 2), ("refused", 1)].into());
         ledger.settle(0);
         ledger.delivered(3);
         ledger.matched(7, 0);
         let figures = ledger.figures();
-        assert_eq!((figures.matched, figures.delivered, figures.queued), (10, 5, 0));
-        assert_eq!(figures.dropped, [("format", 1), ("refused", 1), ("shutdown", 3)].into());
+        assert_eq!((figures.matched, figures.delivered, figures.queued), (10, 6, 0));
+        assert_eq!(figures.dropped, [("format", 1), ("refused", 1), ("shutdown", 1)].into());
     }
 }
