@@ -19,6 +19,7 @@ pub mod route;
 pub mod format;
 pub mod queue;
 pub mod spool;
+pub mod dead_letters;
 pub mod driver;
 
 // What makes the rooms into a host.

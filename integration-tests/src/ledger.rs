@@ -18,17 +18,22 @@ pub struct InputLedger {
     pub events: u64,
 }
 
-/// `exporter NAME: matched 5 = delivered 3 + dropped 2 (refused 2) + queued 0`
+/// `exporter NAME: matched 5 = delivered 3 + dropped 2 (refused 2) + queued 0`; where there are any,
+/// ` + replayed 2` behind what matched, ` + dead letters 1 (refused 1)` behind what was dropped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExporterLedger {
     /// Payloads that metrics asked for.
     pub matched: u64,
     /// Payloads that an earlier run had left on disk.
     pub recovered: u64,
+    /// Dead letters that were sent again.
+    pub replayed: u64,
     /// Payloads that arrived.
     pub delivered: u64,
     /// Payloads that never will, by reason.
     pub dropped: Counts,
+    /// Payloads that became dead letters, by reason.
+    pub dead_letters: Counts,
     /// Payloads that are still under way.
     pub queued: u64,
 }
@@ -59,18 +64,24 @@ impl ExporterLedger {
     pub fn find(log: &[String], name: &str) -> Self {
         let text = line(log, &format!("exporter {name}: matched "));
         let (matched, rest) = text.split_once(" = delivered ").expect(text);
+        let (matched, replayed) = matched.split_once(" + replayed ").unwrap_or((matched, "0"));
         let (matched, recovered) = matched.split_once(" + recovered ").unwrap_or((matched, "0"));
         let (delivered, rest) = rest.split_once(" + dropped ").expect(text);
         let (dropped, queued) = rest.split_once(" + queued ").expect(text);
+        let (dropped, dead) = dropped.split_once(" + dead letters ").unwrap_or((dropped, "0"));
         let ledger = ExporterLedger {
             matched: number(matched),
             recovered: number(recovered),
+            replayed: number(replayed),
             delivered: number(delivered),
             dropped: counts(dropped),
+            dead_letters: counts(dead),
             queued: number(queued),
         };
         let sum = ledger.delivered + ledger.dropped.values().sum::<u64>() + ledger.queued;
-        assert_eq!(ledger.matched + ledger.recovered, sum, "{text}");
+        let dead = ledger.dead_letters.values().sum::<u64>();
+        let came = ledger.matched + ledger.recovered + ledger.replayed;
+        assert_eq!(came, sum + dead, "{text}");
         ledger
     }
 

@@ -148,7 +148,7 @@ fn a_driver_that_panics_on_a_payload_loses_only_that() {
     assert_eq!(ledger.dropped, [("panic".to_owned(), 1)].into());
     let names: Vec<_> = dir.lines("out").iter().map(|line| line[10..11].to_owned()).collect();
     assert_eq!(names, ["a", "b", "c", "d"]);
-    let dropped = ended.one_line_with("dropped a payload");
+    let dropped = ended.one_line_with("dropped 1 payloads (panic");
     assert!(dropped.contains("no luck with this payload"), "{dropped}");
 }
 

@@ -143,7 +143,7 @@ fn an_event_is_tried_so_often_and_others_are_delivered() {
     let ended = host.stop().expect_status(0);
     let ledger = ended.exporter("out");
     assert_eq!((ledger.matched, ledger.delivered, ledger.dropped("attempts")), (10, 9, 1));
-    ended.one_line_with("dropped 1 payloads (attempts): HTTP 500");
+    ended.one_line_with("dropped 1 payloads (attempts");
 }
 
 #[test]
@@ -167,4 +167,72 @@ metric all {{\n  filter = event=*\n  exporter = out\n}}\n"
     };
     check("", "shutdown", |seen| seen["breaker"]["failures"].as_u64() >= Some(20));
     check("retry_max_age = 1 s", "age", |seen| seen["queued"] == 0);
+}
+
+const KEEP: &str = "  dead_letters = keep\n";
+
+/// The bodies that were answered with 200, sorted.
+fn accepted(server: &HttpSink) -> Vec<String> {
+    let mut bodies = server.accepted();
+    bodies.sort();
+    bodies
+}
+
+#[test]
+fn what_a_server_refuses_becomes_a_dead_letter() {
+    let (server, _) = picky_server(400, |body| body.contains("\"n\":3}"));
+    let dir = Workdir::new();
+    let host = Host::start(&dir, &config(&server, KEEP));
+    send(&dir, 0, 10);
+    let seen = wait_for_exporter(&dir, "all to have ended", |seen| seen["queued"] == 0);
+    assert_eq!(seen["dead_lettered"], serde_json::json!({"refused": 1}), "{seen}");
+    assert_eq!(seen["dead_letters"]["payloads"], 1, "{seen}");
+    let page = get(&host.listener("web"), "/metrics");
+    let name = "fantail_exporter_dead_lettered_total{exporter=\"out\",reason=\"refused\"}";
+    assert_eq!(page.figure(name), 1);
+    let ended = host.stop().expect_status(0);
+    let ledger = ended.exporter("out");
+    assert_eq!((ledger.matched, ledger.delivered, ledger.dropped.len()), (10, 9, 0));
+    assert_eq!(ledger.dead_letters, [("refused".to_owned(), 1)].into());
+    ended.one_line_with("1 payloads became dead letters (refused): HTTP 400");
+    // It is still there.
+    let host = Host::start(&dir, &config(&server, KEEP));
+    assert_eq!(exporter(&dir)["dead_letters"]["payloads"], 1);
+    host.stop().expect_status(0);
+}
+
+#[test]
+fn a_full_directory_of_dead_letters_drops_and_says_so() {
+    let (server, _) = picky_server(400, |_| true);
+    let dir = Workdir::new();
+    let more = format!("{KEEP}  dead_letters_max_size = 1M\n  queue_max_size = 64 MiB");
+    let host = Host::start(&dir, &config(&server, &more));
+    let long =
+        |n: usize| events::json_with("e", &format!("\"n\":{n},\"x\":\"{}\"", "x".repeat(50_000)));
+    send_unix(dir.path("in.sock"), &events::lines((0..30).map(long)));
+    let seen = wait_for_exporter(&dir, "all to have ended", |seen| seen["queued"] == 0);
+    let count = |value: &Value| value.as_u64().unwrap();
+    let kept = count(&seen["dead_lettered"]["refused"]);
+    assert_eq!((count(&seen["dropped"]["not_kept"]), count(&seen["matched"])), (30 - kept, 30));
+    assert_eq!(count(&seen["dead_letters"]["payloads"]), kept);
+    assert!((5..25).contains(&kept), "{seen}");
+    let size: u64 = std::fs::read_dir(dir.path("state/dead-letters/out"))
+        .unwrap()
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .sum();
+    assert!(size <= 1 << 20, "{size}");
+    host.stop().expect_status(0).one_line_with("there is no more room for dead letters");
+}
+
+#[test]
+fn a_state_dir_that_can_not_be_used_is_an_error_only_where_it_is_needed() {
+    let (server, _) = picky_server(400, |_| false);
+    let dir = Workdir::new();
+    dir.write("state", "a file");
+    Host::start(&dir, &config(&server, "")).stop().expect_status(0);
+    let config = dir.config("keep.conf", &config(&server, KEEP));
+    assert_eq!(fantail(["check", "-c", config.to_str().unwrap()]).status, Some(0));
+    let ended = fantail_integration_tests::Starting::with([config]).spawn().wait();
+    let line = ended.expect_status(71);
+    line.one_line_with("exporter out: its dead letters can't be kept: ");
 }

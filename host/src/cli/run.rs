@@ -132,12 +132,19 @@ fn log_figures(figures: &Figures) {
         );
     }
     for ExporterStatus { name, counts: exporter, .. } in &figures.exporters {
-        let recovered = match exporter.recovered {
+        let more = |what: &str, count: u64| match count {
             0 => String::new(),
-            count => format!(" + recovered {count}"),
+            count => format!(" + {what} {count}"),
+        };
+        let recovered = more("recovered", exporter.recovered);
+        let replayed = more("replayed", exporter.replayed);
+        let dead = match exporter.dead_lettered.is_empty() {
+            true => String::new(),
+            false => format!(" + dead letters {}", reasons(&exporter.dead_lettered)),
         };
         log::info!(
-            "exporter {name}: matched {}{recovered} = delivered {} + dropped {} + queued {}",
+            "exporter {name}: matched {}{recovered}{replayed} = delivered {} + dropped {}{dead} + \
+             queued {}",
             exporter.matched,
             exporter.delivered,
             reasons(&exporter.dropped),

@@ -103,8 +103,9 @@ fn shown(status: &Value) -> String {
         let number = |key: &str| exporter[key].to_string();
         let cells = [number("matched"), number("delivered"), dropped.to_string()];
         let name = [word(&exporter["name"]).to_owned()];
-        let reasons = joined([of_disk(exporter, reasons), breaker(exporter)]);
-        let rest = [number("queued"), number("retries"), reasons];
+        let disk = of_disk(exporter, reasons);
+        let remarks = joined([disk, letters(exporter), breaker(exporter)]);
+        let rest = [number("queued"), number("retries"), remarks];
         exporters.row(name.into_iter().chain(cells).chain(rest));
     }
     for table in [inputs, metrics, exporters] {
@@ -168,6 +169,24 @@ fn remarks(reasons: String, turned_away: &Value) -> String {
     if reasons.is_empty() { turned_away } else { format!("{reasons} {turned_away}") }
 }
 
+/// What there is to say of dead letters: those of this run, which the counts need to balance, and
+/// those that are kept.
+fn letters(exporter: &Value) -> String {
+    let mut said = Vec::new();
+    let (dead, reasons) = reasons(&exporter["dead_lettered"]);
+    if dead > 0 {
+        said.push(format!("{dead} became dead letters {reasons}"));
+    }
+    if let Some(replayed) = exporter["replayed"].as_u64().filter(|count| *count > 0) {
+        said.push(format!("{replayed} replayed"));
+    }
+    if let Some(kept) = exporter["dead_letters"]["payloads"].as_u64().filter(|count| *count > 0) {
+        let letters = if kept == 1 { "letter" } else { "letters" };
+        said.push(format!("{kept} dead {letters} kept"));
+    }
+    said.join(", ")
+}
+
 /// What there is to say of a peer that takes nothing.
 fn breaker(exporter: &Value) -> String {
     let breaker = &exporter["breaker"];
@@ -209,7 +228,8 @@ mod tests {
             "inputs": [{"name": "in", "connections": 3, "open": 1, "turned_away": 4, "received": 30, "decoded": 27,
                 "rejected": {"syntax": 2, "too-long": 1}, "events": 20}],
             "metrics": [{"name": "imap/all", "matched": 20}],
-            "exporters": [{"name": "out", "matched": 20, "delivered": 15, "dropped": {},
+            "exporters": [{"name": "out", "matched": 20, "delivered": 14, "dropped": {}, "dead_lettered": {"age": 2, "refused": 1}, "replayed": 2,
+                "dead_letters": {"payloads": 4, "bytes": 9, "bytes_max": 99},
                 "queued": 5, "retries": 1, "queue": {"batches": 1, "bytes": 9, "bytes_max": 99},
                 "breaker": {"state": "open", "failures": 12, "failing_for": 75.2, "next_attempt_in": 20.4}},
                 {"name": "disk", "matched": 20, "recovered": 3, "delivered": 1, "dropped": {"refused": 2},
@@ -226,8 +246,8 @@ mod tests {
              imap/all       20\n\
              \n\
              EXPORTER  MATCHED  = DELIVERED  + DROPPED  + QUEUED  RETRIES\n\
-             out            20           15          0         5        1  \
-             breaker open: 12 failures in 1 min 15 s, next attempt in 21 s\n\
+             out            20           14          0         5        1  3 became dead letters \
+             (age 2, refused 1), 2 replayed, 4 dead letters kept; breaker open: 12 failures in 1 min 15 s, next attempt in 21 s\n\
              disk           20            1          2        20        1  (refused 2) 3 recovered from disk are counted besides 19 of the queued on disk\n"
         );
     }

@@ -262,6 +262,8 @@ fn exporter(config: &ExporterConfig, name: &str) -> Shown {
         "retry_max_attempts" => config.retry_max_attempts.to_string(),
         "retry_max_age" => print_duration(config.retry_max_age),
         "breaker_failures" => config.breaker_failures.to_string(),
+        "dead_letters" => if config.dead_letters { "keep" } else { "drop" }.to_owned(),
+        "dead_letters_max_size" => print_size(config.dead_letters_max_size),
         _ => return Shown::Absent,
     })
 }

@@ -169,6 +169,8 @@ pub(super) fn read(
         retry_max_attempts: reader.count(section, "retry_max_attempts") as u32,
         retry_max_age: reader.duration(section, "retry_max_age").value,
         breaker_failures: reader.count(section, "breaker_failures") as u32,
+        dead_letters: reader.choice(section, "dead_letters")?.value == 1,
+        dead_letters_max_size: reader.size(section, "dead_letters_max_size"),
     })
 }
 

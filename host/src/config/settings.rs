@@ -301,6 +301,10 @@ pub struct ExporterConfig {
     pub retry_max_age: Duration,
     /// After so many failures in a row attempts are small; 0: never.
     pub breaker_failures: u32,
+    /// Whether payloads that are not tried again are kept.
+    pub dead_letters: bool,
+    /// How many bytes their files may take.
+    pub dead_letters_max_size: u64,
 }
 
 /// Where the values of a plugin's settings were written, by their names. As with a

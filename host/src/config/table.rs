@@ -113,7 +113,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(Top, "plugin_dir", List, "", "Directories to look for plugins in, before `../lib/fantail/plugins` beside the program's directory, and that directory. Of two plugins of one name the first is used."),
     setting(Top, "shutdown_timeout", Duration, "10 s", "How long a stop waits for queued events to be delivered."),
     setting(Top, "log_level", Choice(&["error", "warning", "info", "debug"]), "info", "The least important messages that are logged."),
-    setting(Top, "state_dir", Text, "/var/lib/fantail", "The directory for what outlives the host: the spools of queues on disk. Made when it is needed."),
+    setting(Top, "state_dir", Text, "/var/lib/fantail", "The directory for what outlives the host: the spools of queues on disk, and dead letters. Made when it is needed."),
     setting(Top, "base_dir", Text, "/run/dovecot", "Dovecot's setting: where the relative paths of `service stats` listeners begin."),
 
     setting(Plugin, "sha256", Text, "", "The digest of the plugin's file, in hexadecimal. Another file is refused."),
@@ -162,6 +162,8 @@ pub const SETTINGS: &[Setting] = &[
     setting(Exporter, "retry_max_attempts", Number(0, 1_000_000), "0", "How often an event is tried. Attempts at which the other side could not be reached do not count. 0 is no limit."),
     setting(Exporter, "retry_max_age", Duration, "0", "How old an event may be to be tried again. 0 is no limit."),
     setting(Exporter, "breaker_failures", Number(0, 1_000_000), "5", "After so many failures in a row only a few payloads are tried after each pause, until the peer takes some. 0 always sends whole batches."),
+    setting(Exporter, "dead_letters", Choice(&["drop", "keep"]), "drop", "What becomes of events that are not tried again: they are dropped, or kept in state_dir, for `fantail dead-letters`."),
+    setting(Exporter, "dead_letters_max_size", Size(1 << 20, 1 << 50), "64 MiB", "How much the files of the exporter's dead letters may take. What does not fit is dropped."),
 
     setting(Metric, "filter", Text, "", "The events that are meant, in the event filter language. Required."),
     setting(Metric, "fields", List, "", "Fields to export and to keep statistics of. Without it, all are exported."),

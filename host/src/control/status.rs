@@ -54,13 +54,15 @@ fn input((name, figures): &(String, InputFigures)) -> Value {
 }
 
 fn exporter(exporter: &ExporterStatus) -> Value {
-    let ExporterStatus { name, counts, queue, meter } = exporter;
+    let ExporterStatus { name, counts, queue, meter, letters } = exporter;
     json!({
         "name": name,
         "matched": counts.matched,
         "recovered": counts.recovered,
+        "replayed": counts.replayed,
         "delivered": counts.delivered,
         "dropped": reasons(&counts.dropped),
+        "dead_lettered": reasons(&counts.dead_lettered),
         "queued": counts.queued,
         "retries": counts.retries,
         "queue": {
@@ -73,6 +75,11 @@ fn exporter(exporter: &ExporterStatus) -> Value {
             "bytes": queue.disk.bytes,
             "bytes_max": queue.disk.bytes_max,
         },
+        "dead_letters": letters.map(|letters| json!({
+            "payloads": letters.payloads,
+            "bytes": letters.bytes,
+            "bytes_max": letters.bytes_max,
+        })),
         "breaker": breaker(&meter.circuit, Instant::now()),
     })
 }

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::{
     Breaker, Pauses, Recovered, RetryLimits,
+    burial::{Burial, Replaying},
     trials::{Brought, Dead, Trials},
 };
 use crate::{
@@ -107,6 +108,8 @@ pub struct Exporter {
     pub payloads_max: usize,
     /// Whether one of its name and spool ran before, in this process.
     pub successor: bool,
+    /// Where it keeps what it does not try again, if it does.
+    pub letters: Option<Burial>,
 }
 
 /// When an exporter tries again what it could not deliver.
@@ -164,11 +167,13 @@ impl ExporterThread {
             abandoned: Arc::clone(&abandoned),
             trouble: RateLimit::new(LOG_INTERVAL),
             refusals: RateLimit::new(LOG_INTERVAL),
+            unkept: RateLimit::new(LOG_INTERVAL),
             unflushed: false,
             batches: 0,
             source: u128::from(random(&name)) << 64 | u128::from(random(&name)),
             numbered: 0,
             panics: 0,
+            replaying: Replaying::default(),
         };
         let handle =
             thread::Builder::new().name(format!("exporter {name}")).spawn(move || state.run())?;
@@ -218,6 +223,7 @@ struct State {
     abandoned: Arc<AtomicBool>,
     trouble: RateLimit,
     refusals: RateLimit,
+    unkept: RateLimit,
     unflushed: bool,
     /// The batches so far: a batch's id.
     batches: u64,
@@ -226,13 +232,20 @@ struct State {
     numbered: u64,
     /// Panics of the driver in a row, without a payload delivered between.
     panics: u32,
+    /// The dead letters that the batch under way is made of, if it is.
+    replaying: Replaying,
 }
 
 impl State {
     fn run(mut self) {
         while !self.is_over() {
+            let replayed = self.replay();
             if let Some(batch) = self.outlet.take() {
                 self.deliver(batch);
+                self.obey_all();
+                continue;
+            }
+            if replayed {
                 self.obey_all();
                 continue;
             }
@@ -383,6 +396,10 @@ impl State {
 
     /// Gives a batch up because the thread is to end: for whoever opens the queue next, or for good.
     fn leave(&mut self, batch: Batch) {
+        if !self.replaying.is_empty() {
+            // Letters stay where they are.
+            return;
+        }
         self.left = true;
         if self.outlet.keeps_the_rest() {
             self.outlet.give_back(batch);
@@ -422,33 +439,106 @@ impl State {
         let age = |_: usize| batch.age(now);
         let limits = self.exporter.retry.limits;
         let Brought { pending, dead } = trials.end(answer, is_fatal, limits, age);
-        let delivered = self.outlet.done(batch, batch.len(), |at| trials.is_delivered(at));
+        if !self.replaying.is_empty() {
+            self.exporter.ledger.replayed(trials.ended() as u64);
+        }
+        let delivered = self.done(batch, |at| trials.is_delivered(at));
         self.exporter.ledger.delivered(delivered);
         self.exporter.meter.delivered(delivered as usize, batch.age(now));
-        self.bury(&dead, batch);
+        self.bury(&dead, batch, now);
+        self.letters_ended(trials);
         pending
     }
 
-    /// Counts payloads that are not tried again.
-    fn bury(&mut self, dead: &[Dead], batch: &Batch) {
+    /// Says that these payloads are done, by their places: how many count.
+    fn done(&mut self, batch: &Batch, is_done: impl Fn(usize) -> bool) -> u64 {
+        if self.replaying.is_empty() {
+            return self.outlet.done(batch, batch.len(), is_done);
+        }
+        // Its numbers may be those of the queue on disk, where it is no more.
+        (0..batch.len()).filter(|&at| is_done(at)).count() as u64
+    }
+
+    /// Counts payloads that are not tried again, and keeps them, if that is configured.
+    fn bury(&mut self, dead: &[Dead], batch: &Batch, now: Instant) {
+        if dead.is_empty() {
+            return;
+        }
+        let (name, ledger) = (self.exporter.name.clone(), Arc::clone(&self.exporter.ledger));
+        let letters = self.exporter.letters.as_ref();
+        // They are safe there before they are done here.
+        let unkept = letters.map(|burial| burial.keep(dead, batch, &self.replaying, now));
         for reason in DeadReason::ALL {
-            let these = || dead.iter().filter(|dead| dead.reason == reason);
-            let Some(first) = these().next() else { continue };
+            let of = |is_kept: bool| {
+                let is_meant = |at| unkept.as_ref().is_some_and(|unkept| unkept.has(at)) != is_kept;
+                let these = dead.iter().enumerate();
+                let these = these.filter(|(at, dead)| dead.reason == reason && is_meant(*at));
+                these.map(|(_, dead)| dead.index).collect::<Vec<usize>>()
+            };
+            let Some(first) = dead.iter().find(|dead| dead.reason == reason) else { continue };
+            let detail = &first.detail;
             // In order, within one reason.
-            let places: Vec<usize> = these().map(|dead| dead.index).collect();
-            let is_it = |at: usize| places.binary_search(&at).is_ok();
-            let count = self.outlet.done(batch, batch.len(), is_it);
-            self.exporter.ledger.dropped(reason.drop(), count);
-            let (name, detail) = (&self.exporter.name, &first.detail);
+            let (kept, lost) = (of(true), of(false));
+            let count = self.done(batch, |at| kept.binary_search(&at).is_ok());
+            let lost = self.done(batch, |at| lost.binary_search(&at).is_ok());
+            let what = if unkept.is_none() {
+                ledger.dropped(reason.drop(), count);
+                format!("dropped {count} payloads ({reason}; dead_letters = keep would keep them)")
+            } else {
+                ledger.dead_lettered(reason, count);
+                ledger.dropped(DropReason::NotKept, lost);
+                format!("{count} payloads became dead letters ({reason})")
+            };
             if reason == DeadReason::Panic {
-                log::error!("exporter {name}: dropped a payload: the driver {detail}");
-            } else if let Some(held) = self.refusals.pass(Instant::now()) {
-                let held = held_back(held);
-                log::warn!("exporter {name}: dropped {count} payloads ({reason}): {detail}{held}");
+                log::error!("exporter {name}: {what}: the driver {detail}");
+            } else if let Some(held) = self.refusals.pass(now) {
+                log::warn!("exporter {name}: {what}: {detail}{}", held_back(held));
             }
             // A driver that remembers payloads by their places in a batch does not know
             // that these are gone.
             self.batches += u64::from(matches!(reason, DeadReason::Attempts | DeadReason::Age));
+        }
+        if let Some(unkept) = unkept.filter(|unkept| !unkept.indices.is_empty())
+            && let Some(held) = self.unkept.pass(now)
+        {
+            let (count, reason) = (unkept.indices.len(), unkept.reason);
+            let held = held_back(held);
+            log::error!("exporter {name}: dropped {count} payloads (not_kept): {reason}{held}");
+        }
+    }
+
+    /// Sends the next dead letters that are to be sent again; whether there were any.
+    fn replay(&mut self) -> bool {
+        let Some(burial) = self.exporter.letters.as_ref().filter(|_| !self.finishing) else {
+            return false;
+        };
+        match burial.next_replay() {
+            Ok(None) => false,
+            Ok(Some((batch, replaying))) => {
+                self.replaying = replaying;
+                self.deliver(batch);
+                self.replaying = Replaying::default();
+                true
+            }
+            Err(reason) => {
+                let name = &self.exporter.name;
+                log::error!("exporter {name}: dead letters are not replayed: {reason}");
+                false
+            }
+        }
+    }
+
+    /// Takes away the letters that have been delivered, or lie there once more.
+    fn letters_ended(&mut self, trials: &Trials) {
+        let ended = self.replaying.take_ended(|at| trials.is_left(at));
+        if let Some(burial) = self.exporter.letters.as_ref().filter(|_| !ended.is_empty())
+            && let Err(reason) = burial.letters.replayed(&ended)
+            && let Some(held) = self.unkept.pass(Instant::now())
+        {
+            let (name, held) = (&self.exporter.name, held_back(held));
+            log::error!(
+                "exporter {name}: dead letters that were replayed may be so again: {reason}{held}"
+            );
         }
     }
 

@@ -5,10 +5,12 @@
 
 mod backoff;
 mod breaker;
+mod burial;
 mod exporter;
 mod trials;
 
 pub use backoff::{Backoff, Pauses};
 pub use breaker::{Breaker, Recovered};
+pub use burial::Burial;
 pub use exporter::{Control, DriverSource, Exporter, ExporterThread, RetryPlan};
 pub use trials::RetryLimits;

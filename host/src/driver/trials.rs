@@ -118,6 +118,11 @@ impl Trials {
         !matches!(self.outcomes.get(index), Some(&(outcome::DELIVERED | outcome::GIVEN_UP | DEAD)))
     }
 
+    /// How many are not to be sent again since the last attempt.
+    pub(super) fn ended(&self) -> usize {
+        (0..self.attempts.len()).filter(|&index| !self.is_left(index)).count()
+    }
+
     /// Keeps those that are to be sent again.
     pub(super) fn retain(&mut self) {
         let mut index = 0..;

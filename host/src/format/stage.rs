@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::{Here, Label};
 use crate::{
+    dead_letters::DeadLetters,
     driver::{Backoff, Pauses},
     event::Event,
     queue::{Batch, Producer, Promise, Pushed},
@@ -102,6 +103,8 @@ pub struct StagePlan {
     pub ledger: Arc<ExporterLedger>,
     /// What is measured.
     pub meter: Arc<ExporterMeter>,
+    /// The exporter's dead letters, if it keeps any; for those who read the host.
+    pub letters: Option<Arc<DeadLetters>>,
     /// Holds back lines about events that could not be written.
     pub trouble: Arc<RateLimit>,
 }

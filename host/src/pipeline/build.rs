@@ -14,7 +14,7 @@ use super::{
     lane::{Lane, LanePlan},
     observer::Observer,
     readers::{ListenerPlan, Service},
-    reload::Current,
+    reload::{Current, CurrentExporter},
 };
 use crate::{
     config::{
@@ -24,8 +24,9 @@ use crate::{
             QueueFull as FullSetting, QueueKind, Socket,
         },
     },
+    dead_letters::{self, DeadLetters},
     decode::Protocol,
-    driver::{DriverSource, Exporter, Pauses, RetryLimits, RetryPlan},
+    driver::{Burial, DriverSource, Exporter, Pauses, RetryLimits, RetryPlan},
     event::{OpenLimits, Parts, Wanted, flatten::Export},
     filter::{Filter, FilterSet},
     format::{BatchLimits, FormatSource, Label, StagePlan},
@@ -102,6 +103,8 @@ pub(super) struct ExporterIdentity {
     hostname: String,
     /// Where its queue is on disk.
     disk: Option<DiskPlan>,
+    /// Where its dead letters are, if it keeps any.
+    dead_letters: Option<PathBuf>,
 }
 
 /// Why a configuration can't be run: a plugin or the system is against it.
@@ -220,6 +223,9 @@ impl ExporterIdentity {
             plugins: [digest(&config.driver.value), digest(&config.format.value)],
             hostname: hostname.to_owned(),
             disk: disk_plan(config, state_dir),
+            dead_letters: config
+                .dead_letters
+                .then(|| dead_letters::directory(state_dir, &config.name.value)),
         }
     }
 }
@@ -278,12 +284,14 @@ fn build_exporter(
         context: DriverContext::new(name, instance.content_type(), hostname, user_agent()),
     };
     let instance = driver.open().map_err(|reason| refused("driver", &config.driver, reason))?;
+    let label_parts = instance.wants().len();
     let label = Label::new(instance.wants());
     drop(instance);
     let (ledger, meter) = match running {
         Some(running) => (Arc::clone(&running.stage.ledger), Arc::clone(&running.stage.meter)),
         None => (Arc::default(), Arc::default()),
     };
+    let letters = letters(identity.dead_letters.as_ref(), running);
     let limits = batch_limits(config);
     let queue = Arc::new(build_queue(config, identity.disk.clone(), limits, &ledger));
     let successor = running.is_some_and(|running| follows(&queue, running.stage.queue.queue()));
@@ -295,6 +303,7 @@ fn build_exporter(
         queue: Producer::new(Arc::clone(&queue)),
         ledger: Arc::clone(&ledger),
         meter: Arc::clone(&meter),
+        letters: letters.clone(),
         trouble: Arc::new(RateLimit::new(TROUBLE_INTERVAL)),
     };
     let exporter = Exporter {
@@ -302,12 +311,43 @@ fn build_exporter(
         queue,
         ledger,
         meter,
-        source: driver,
         retry: retry(config),
         payloads_max: limits.events,
         successor,
+        letters: letters.map(|letters| burial(config, letters, label_parts, &driver)),
+        source: driver,
     };
     Ok(BuiltExporter { identity, stage, exporter: Some(exporter) })
+}
+
+/// The dead letters in this directory, if any are kept: those of the running exporter if they are
+/// there. They are opened when the exporter's thread is started.
+fn letters(
+    directory: Option<&PathBuf>,
+    running: Option<&CurrentExporter>,
+) -> Option<Arc<DeadLetters>> {
+    let directory = directory?;
+    let running = running.and_then(|running| running.stage.letters.clone());
+    let running = running.filter(|letters| letters.directory() == directory);
+    Some(running.unwrap_or_else(|| Arc::new(DeadLetters::new(directory.clone()))))
+}
+
+/// What is written on the exporter's dead letters.
+fn burial(
+    config: &ExporterConfig,
+    letters: Arc<DeadLetters>,
+    label_parts: usize,
+    driver: &DriverSource,
+) -> Burial {
+    Burial {
+        letters,
+        max_size: config.dead_letters_max_size,
+        exporter: config.name.value.clone(),
+        driver: config.driver.value.clone(),
+        content_type: driver.context.content_type.clone(),
+        label_parts,
+        batch_bytes: size(config.batch_max_size),
+    }
 }
 
 /// When what was not delivered is tried again.

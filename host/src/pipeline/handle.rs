@@ -14,7 +14,7 @@ use super::{
     observer::{Figures, Observer},
     order::{Orders, Pending, Signal},
 };
-use crate::{queue::Wake, statistics::Statistics};
+use crate::{dead_letters::DeadLetters, queue::Wake, statistics::Statistics};
 
 /// What a host is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,15 @@ impl Handle {
     /// The figures now.
     pub fn figures(&self) -> Figures {
         self.observer.figures()
+    }
+
+    /// The dead letters of an exporter.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such exporter, or it keeps none.
+    pub fn dead_letters(&self, exporter: &str) -> Result<Arc<DeadLetters>, String> {
+        self.observer.dead_letters(exporter)
     }
 
     /// The statistics of all metrics.

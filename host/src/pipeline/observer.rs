@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{
+    dead_letters::{DeadLetters, LetterFigures},
     format::StagePlan,
     input::Input,
     queue::{DiskFigures, Queue},
@@ -38,6 +39,8 @@ pub struct ExporterStatus {
     pub queue: QueueFigures,
     /// What was measured.
     pub meter: MeterFigures,
+    /// Its dead letters, if it keeps any.
+    pub letters: Option<LetterFigures>,
 }
 
 /// What waits in a queue's memory, and on disk; what is in open batches or with the driver does not.
@@ -76,6 +79,7 @@ pub(super) struct Observed {
     ledger: Arc<ExporterLedger>,
     queue: Arc<Queue>,
     meter: Arc<ExporterMeter>,
+    letters: Option<Arc<DeadLetters>>,
 }
 
 impl Observer {
@@ -87,6 +91,22 @@ impl Observer {
     /// The statistics of all metrics.
     pub fn statistics(&self) -> Statistics {
         self.watched().statistics.clone()
+    }
+
+    /// The dead letters of an exporter.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such exporter, or it keeps none.
+    pub fn dead_letters(&self, exporter: &str) -> Result<Arc<DeadLetters>, String> {
+        let watched = self.watched();
+        let mut exporters = watched.exporters.iter().filter(|one| one.name == exporter);
+        match (exporters.next(), exporters.next()) {
+            (None, _) => Err(format!("there is no event_exporter `{exporter}`")),
+            (Some(Observed { letters: Some(letters), .. }), _)
+            | (Some(_), Some(Observed { letters: Some(letters), .. })) => Ok(Arc::clone(letters)),
+            _ => Err(format!("event_exporter `{exporter}` keeps no dead letters")),
+        }
     }
 
     /// The figures now.
@@ -117,6 +137,7 @@ impl Observed {
             ledger: Arc::clone(&stage.ledger),
             queue: Arc::clone(stage.queue.queue()),
             meter: Arc::clone(&stage.meter),
+            letters: stage.letters.clone(),
         }
     }
 
@@ -136,6 +157,7 @@ impl Observed {
                 disk: self.queue.disk().map(|disk| disk.figures()).unwrap_or_default(),
             },
             meter: self.meter.figures(),
+            letters: self.letters.as_ref().map(|letters| letters.figures()),
         }
     }
 }

@@ -17,7 +17,7 @@ use super::{
     run::{Door, Running, RunningExporter, RunningInput},
 };
 use crate::{
-    driver::{Control, Exporter, ExporterThread},
+    driver::{Burial, Control, Exporter, ExporterThread},
     format::StagePlan,
     input::{Command, Greeting, Input, Listener, ListenerThread, Reader, WorkerThread},
     queue::Wake,
@@ -412,5 +412,13 @@ fn start_exporter(exporter: Exporter) -> io::Result<ExporterThread> {
         .source
         .open()
         .map_err(|reason| io::Error::other(format!("exporter {name}: {reason}")))?;
+    if let Some(Burial { letters, max_size, .. }) = &exporter.letters {
+        letters.open(*max_size).map_err(|reason| {
+            io::Error::other(format!(
+                "exporter {name}: its dead letters can't be kept: {reason} (see state_dir and \
+                 dead_letters)"
+            ))
+        })?;
+    }
     ExporterThread::start(exporter, driver)
 }

@@ -12,7 +12,7 @@ use crate::{
     telemetry::{
         circuit::CircuitState,
         histogram::HistogramFigures,
-        ledger::{DropReason, InputFigures},
+        ledger::{DeadReason, DropReason, InputFigures},
     },
 };
 
@@ -88,7 +88,7 @@ const ENTRIES: &[Entry] = &[
         }
     })),
 
-    entry(Counter, "fantail_exporter_matched_total", "Payloads that metrics asked for. With the recovered ones, they are delivered, dropped or queued.", Source::Exporter(|exporter| exporter.counts.matched)),
+    entry(Counter, "fantail_exporter_matched_total", "Payloads that metrics asked for. With the recovered and replayed ones, they are delivered, dropped, dead letters or queued.", Source::Exporter(|exporter| exporter.counts.matched)),
     entry(Counter, "fantail_exporter_recovered_total", "Payloads that an earlier run had left on disk.", Source::Exporter(|exporter| exporter.counts.recovered)),
     entry(Counter, "fantail_exporter_delivered_total", "Payloads that the driver has delivered.", Source::Exporter(|exporter| exporter.counts.delivered)),
     entry(Counter, "fantail_exporter_dropped_total", "Payloads that never will be, by reason.", Source::Other(|facts, page, name| {
@@ -99,6 +99,17 @@ const ENTRIES: &[Entry] = &[
             }
         }
     })),
+    entry(Counter, "fantail_exporter_dead_lettered_total", "Payloads that became dead letters, by reason.", Source::Other(|facts, page, name| {
+        for exporter in &facts.figures.exporters {
+            for reason in DeadReason::ALL.map(DeadReason::name) {
+                let count = exporter.counts.dead_lettered.get(reason).copied().unwrap_or(0);
+                page.figure(name, &[("exporter", &exporter.name), ("reason", reason)], count);
+            }
+        }
+    })),
+    entry(Counter, "fantail_exporter_replayed_total", "Dead letters that were sent again and are delivered, or dead once more.", Source::Exporter(|exporter| exporter.counts.replayed)),
+    entry(Gauge, "fantail_exporter_dead_letters", "The dead letters that are kept; 0 where none are.", Source::Exporter(|exporter| exporter.letters.unwrap_or_default().payloads)),
+    entry(Gauge, "fantail_exporter_dead_letters_bytes", "The bytes of their payloads.", Source::Exporter(|exporter| exporter.letters.unwrap_or_default().bytes)),
     entry(Gauge, "fantail_exporter_queued_payloads", "Payloads on their way: in open batches, in the queue, on disk, with the driver.", Source::Exporter(|exporter| exporter.counts.queued)),
     entry(Counter, "fantail_exporter_retries_total", "How often a batch, or the rest of one, had to be sent again.", Source::Exporter(|exporter| exporter.counts.retries)),
     entry(Gauge, "fantail_exporter_breaker", "1 for the state that the exporter's circuit breaker is in, 0 for the others.", Source::Other(|facts, page, name| {

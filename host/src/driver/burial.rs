@@ -1,0 +1,131 @@
+//! Payloads that an exporter does not try again: into its dead letters, and out again.
+
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use super::trials::Dead;
+use crate::{
+    dead_letters::{DeadLetters, Envelope, Letter, Unkept},
+    queue::Batch,
+};
+
+/// Where an exporter's dead letters go, and what is written on them.
+#[derive(Clone)]
+pub struct Burial {
+    /// The letters.
+    pub letters: Arc<DeadLetters>,
+    /// What their files may take, in bytes.
+    pub max_size: u64,
+    /// The exporter.
+    pub exporter: String,
+    /// Its driver.
+    pub driver: String,
+    /// The MIME type of its format's payloads.
+    pub content_type: String,
+    /// The values of a label that the driver wants.
+    pub label_parts: usize,
+    /// How large a batch of letters may be, in bytes.
+    pub batch_bytes: usize,
+}
+
+/// Which letter each payload of a batch is, and when it was read; none for other batches.
+#[derive(Debug, Default)]
+pub(super) struct Replaying {
+    letters: Vec<(u64, u64)>,
+}
+
+impl Replaying {
+    /// Whether the batch is not made of letters.
+    pub(super) fn is_empty(&self) -> bool {
+        self.letters.is_empty()
+    }
+
+    /// Leaves those that are to be sent again: the ids of the others.
+    pub(super) fn take_ended(&mut self, is_left: impl Fn(usize) -> bool) -> Vec<u64> {
+        let mut ended = Vec::new();
+        let mut index = 0..;
+        self.letters.retain(|(id, _)| {
+            let is_left = index.next().is_some_and(&is_left);
+            ended.extend((!is_left).then_some(*id));
+            is_left
+        });
+        ended
+    }
+}
+
+impl Burial {
+    /// Keeps payloads of a batch: those that could not be kept, by their places in `dead`.
+    pub(super) fn keep(
+        &self,
+        dead: &[Dead],
+        batch: &Batch,
+        replaying: &Replaying,
+        now: Instant,
+    ) -> Unkept {
+        let micros = micros_now();
+        let age = u64::try_from(batch.age(now).as_micros()).unwrap_or(u64::MAX);
+        let letter = |dead: &Dead| {
+            let index = dead.index;
+            let read_at = replaying.letters.get(index).map(|(_, read_at)| *read_at);
+            let envelope = Envelope {
+                id: None,
+                exporter: self.exporter.clone(),
+                driver: self.driver.clone(),
+                content_type: self.content_type.clone(),
+                reason: dead.reason.name().to_owned(),
+                detail: dead.detail.clone(),
+                died_at: micros,
+                attempts: dead.attempts,
+                source: batch.first(batch.len()).source,
+                number: batch.numbers()[index],
+                label_parts: batch.label_parts(),
+                label: batch.label(index).unwrap_or_default().to_vec(),
+            };
+            let read_at = read_at.unwrap_or(micros.saturating_sub(age));
+            Letter { id: 0, read_at, envelope, payload: batch.payload(index).to_vec() }
+        };
+        let letters: Vec<Letter> = dead.iter().map(letter).collect();
+        let kept = self.letters.put(&letters);
+        kept.err().unwrap_or_else(|| Unkept { indices: Vec::new(), reason: String::new() })
+    }
+
+    /// The next letters that are to be sent again, as a batch.
+    pub(super) fn next_replay(&self) -> Result<Option<(Batch, Replaying)>, String> {
+        let letters = self.letters.next_replay(self.batch_bytes)?;
+        let Some(first) = letters.first() else { return Ok(None) };
+        // A batch has one source of numbers.
+        let source = first.envelope.source;
+        let (mut batch, mut replaying) = (Batch::default(), Replaying::default());
+        let mut numbers = Vec::new();
+        for letter in letters.iter().take_while(|letter| letter.envelope.source == source) {
+            let Envelope { number, label_parts, label, .. } = &letter.envelope;
+            let Ok(()) = batch.append::<std::convert::Infallible>(|bytes| {
+                bytes.extend_from_slice(&letter.payload);
+                Ok(())
+            });
+            match self.label_parts {
+                0 => {}
+                wanted if wanted == *label_parts => {
+                    batch.append_label(wanted, |bytes| bytes.extend_from_slice(label));
+                }
+                // The driver wants to know other things now: it gets empty values.
+                wanted => batch.append_label(wanted, |bytes| {
+                    bytes.extend(std::iter::repeat_n(b'\t', wanted - 1));
+                }),
+            }
+            numbers.push(*number);
+            replaying.letters.push((letter.id, letter.read_at));
+        }
+        batch.number(source, numbers);
+        // Its age counts from now on, or a limit would end it at once.
+        batch.begin(Instant::now());
+        Ok(Some((batch, replaying)))
+    }
+}
+
+fn micros_now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
