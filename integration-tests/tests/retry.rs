@@ -236,3 +236,117 @@ fn a_state_dir_that_can_not_be_used_is_an_error_only_where_it_is_needed() {
     let line = ended.expect_status(71);
     line.one_line_with("exporter out: its dead letters can't be kept: ");
 }
+
+/// `fantail dead-letters` with these arguments, to the host by its socket.
+fn letters(dir: &Workdir, arguments: &[&str]) -> fantail_integration_tests::Done {
+    let socket = dir.path("reader.sock");
+    let arguments = arguments.iter().copied().chain(["-s", socket.to_str().unwrap()]);
+    fantail(["dead-letters"].into_iter().chain(arguments))
+}
+
+/// The letters, as `list --json` shows them: their ids and payloads.
+fn listed(dir: &Workdir) -> Vec<(String, String)> {
+    let done = letters(dir, &["list", "--json"]);
+    assert_eq!((done.status, done.stderr.as_str()), (Some(0), ""));
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let lines = done.text().lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.map(|line| (text(&line["id"]), text(&line["payload"]))).collect()
+}
+
+#[test]
+fn dead_letters_are_listed_shown_replayed_and_dropped() {
+    let (server, is_well) = picky_server(422, |body| !body.contains("\"n\":1"));
+    let dir = Workdir::new();
+    let text = config(&server, KEEP);
+    let host = Host::start(&dir, &text);
+    send(&dir, 0, 10);
+    wait_for_exporter(&dir, "all to have ended", |seen| seen["queued"] == 0);
+    let dead: Vec<String> =
+        expected(0, 10).into_iter().filter(|e| !e.contains("\"n\":1")).collect();
+    let all = listed(&dir);
+    let mut payloads: Vec<String> = all.iter().map(|(_, payload)| payload.clone()).collect();
+    payloads.sort();
+    assert_eq!(payloads, dead);
+    let shown = letters(&dir, &["list", "out"]);
+    let first = shown.text().lines().nth(1).unwrap();
+    assert!(first.starts_with(&all[0].0) && first.contains(" refused "), "{first}");
+    assert!(shown.text().ends_with("9 dead letters, 1341 bytes\n"), "{}", shown.text());
+    assert_eq!(letters(&dir, &["list", "other"]).text(), "");
+    let shown = letters(&dir, &["show", &all[0].0]);
+    assert!(shown.text().contains("\ndetail: HTTP 422 "), "{}", shown.text());
+    assert!(shown.text().ends_with(&format!("\n\n{}\n", all[0].1)), "{}", shown.text());
+
+    // One that is refused once more is there again, under another id.
+    let done = letters(&dir, &["replay", &all[0].0]);
+    assert_eq!(done.text(), "out: 1 dead letter to be sent again\n", "{}", done.stderr);
+    let seen = wait_for_exporter(&dir, "the letter to be replayed", |seen| seen["replayed"] == 1);
+    assert_eq!((&seen["dead_lettered"]["refused"], &seen["queued"]), (&10.into(), &0.into()));
+    let ids =
+        |letters: &[(String, String)]| letters.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
+    let now = listed(&dir);
+    assert_eq!(ids(&now)[..8], ids(&all)[1..]);
+    assert_eq!(now[8].1, all[0].1);
+
+    let done = letters(&dir, &["drop", &now[2].0, &now[4].0]);
+    assert_eq!(done.text(), "out: 2 dead letters dropped\n", "{}", done.stderr);
+    let gone = letters(&dir, &["drop", &now[2].0]);
+    assert_eq!(gone.status, Some(65), "{}", gone.stderr);
+    assert_eq!(letters(&dir, &["show", &now[2].0]).status, Some(65));
+    assert_eq!(letters(&dir, &["replay", "nobody/1"]).status, Some(65));
+    assert_eq!(letters(&dir, &["replay", "out"]).status, Some(2));
+    assert_eq!(letters(&dir, &["replay"]).status, Some(2));
+
+    is_well.store(true, Ordering::SeqCst);
+    let left = listed(&dir);
+    assert_eq!(letters(&dir, &["replay", &left[6].0]).status, Some(0));
+    wait_for_exporter(&dir, "one to arrive", |seen| seen["replayed"] == 2);
+    assert_eq!(server.accepted()[1..], [left[6].1.clone()]);
+    let done = letters(&dir, &["replay", "--all"]);
+    assert_eq!(done.text(), "out: 6 dead letters to be sent again\n", "{}", done.stderr);
+    wait_for_exporter(&dir, "all to arrive", |seen| seen["replayed"] == 8);
+    let mut arrived: Vec<String> = left.into_iter().map(|(_, payload)| payload).collect();
+    arrived.extend(expected(1, 2));
+    arrived.sort();
+    assert_eq!(accepted(&server), arrived);
+    assert_eq!(listed(&dir), []);
+    let ledger = host.stop().expect_status(0).exporter("out");
+    assert_eq!((ledger.matched, ledger.replayed, ledger.delivered), (10, 8, 8));
+    assert_eq!(ledger.dead_letters["refused"], 10);
+}
+
+#[test]
+fn dead_letters_are_there_without_a_host_and_after_a_kill() {
+    let (server, is_well) = picky_server(400, |_| true);
+    let dir = Workdir::new();
+    let text = config(&server, KEEP);
+    let host = Host::start(&dir, &text);
+    send(&dir, 0, 5);
+    wait_for_exporter(&dir, "all to have ended", |seen| seen["queued"] == 0);
+    host.signal(rustix::process::Signal::KILL);
+    host.wait();
+    let config = dir.config("fantail.conf", &text);
+    let by = |arguments: &[&str]| {
+        let arguments = arguments.iter().copied().chain(["-c", config.to_str().unwrap()]);
+        fantail(["dead-letters"].into_iter().chain(arguments))
+    };
+    let list = by(&["list", "--json"]);
+    assert_eq!((list.status, list.text().lines().count()), (Some(0), 5), "{}", list.stderr);
+    let second: Value = serde_json::from_str(list.text().lines().nth(1).unwrap()).unwrap();
+    let second = second["id"].as_str().unwrap();
+    assert_eq!(by(&["replay", second]).status, Some(69));
+    assert_eq!(by(&["drop", second]).text(), "out: 1 dead letter dropped\n");
+    assert_eq!(by(&["show", second]).status, Some(65));
+    is_well.store(true, Ordering::SeqCst);
+    let host = Host::start(&dir, &text);
+    // The host has the directory now, and the command finds it.
+    let third: Value =
+        serde_json::from_str(by(&["list", "--json"]).text().lines().nth(1).unwrap()).unwrap();
+    let third = third["id"].as_str().unwrap().to_owned();
+    assert_eq!(by(&["drop", &third]).text(), "out: 1 dead letter dropped\n");
+    assert_eq!(by(&["replay", "--all", "out"]).text(), "out: 3 dead letters to be sent again\n");
+    wait_for_exporter(&dir, "all to arrive", |seen| seen["replayed"] == 3);
+    assert_eq!(server.accepted().len(), 3);
+    let ledger = host.stop().expect_status(0).exporter("out");
+    assert_eq!((ledger.matched, ledger.replayed, ledger.delivered), (0, 3, 3));
+    assert_eq!(by(&["list"]).text(), "");
+}

@@ -4,6 +4,7 @@
 
 mod check;
 mod console;
+mod dead_letters;
 mod demo;
 mod explain;
 mod filter;
@@ -60,6 +61,10 @@ enum What {
     /// Show what the metrics of a running host have counted; add and remove metrics.
     #[command(subcommand)]
     Stats(stats::StatsCommand),
+    /// List, show, replay or drop dead letters: events that are not tried again, and were
+    /// kept (`dead_letters = keep`).
+    #[command(subcommand, after_help = dead_letters::HELP)]
+    DeadLetters(dead_letters::LettersCommand),
     /// Have a running host's drivers open their files and connections anew.
     #[command(after_help = reader::HELP)]
     Reopen(reader::ReaderArgs),
@@ -113,6 +118,7 @@ pub fn main() -> Exit {
         What::Plugins(command) => plugins::plugins(&command),
         What::Status(args) => status::status(&args),
         What::Stats(command) => stats::stats(&command),
+        What::DeadLetters(command) => dead_letters::letters(&command),
         What::Reopen(args) => status::reopen(&args),
         What::Reload(args) => status::reload(&args),
         What::Demo => demo::demo(),

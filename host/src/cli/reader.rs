@@ -68,6 +68,20 @@ impl Failure {
 }
 
 impl ReaderArgs {
+    /// The host's `state_dir`, if a configuration was given.
+    pub(super) fn state_dir(&self) -> Result<Option<PathBuf>, Failure> {
+        if self.config.is_empty() {
+            return Ok(None);
+        }
+        let (state_dir, diagnostics) =
+            config::parse(&self.config, Surroundings::MACHINE).state_dir();
+        if state_dir.is_none() {
+            write_err(format_args!("{}", diagnostics.render(stderr().is_terminal())));
+            return Err(Failure::new(Exit::Config, ""));
+        }
+        Ok(state_dir)
+    }
+
     /// Connects to the host.
     pub(super) fn connect(&self) -> Result<Host, Failure> {
         let path = match (&self.socket, self.config.is_empty()) {

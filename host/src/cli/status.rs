@@ -43,7 +43,7 @@ pub(super) fn reload(args: &ReaderArgs) -> Exit {
 }
 
 /// The ledger, as it came and as it was understood.
-fn ask(args: &ReaderArgs) -> Result<(String, Value), Failure> {
+pub(super) fn ask(args: &ReaderArgs) -> Result<(String, Value), Failure> {
     let mut host = args.connect()?;
     host.say(&[b"STATUS"])?;
     let line = host.line()?;
@@ -116,7 +116,7 @@ fn shown(status: &Value) -> String {
 }
 
 /// A time in seconds with its two or three largest units.
-fn duration(seconds: f64) -> String {
+pub(super) fn duration(seconds: f64) -> String {
     let seconds = seconds as u64;
     let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
     let (minutes, rest) = (seconds / 60 % 60, seconds % 60);

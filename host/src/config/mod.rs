@@ -162,6 +162,18 @@ impl Parsed<'_> {
         (sockets.collect(), Diagnostics::new(diagnostics, self.read.sources.clone()))
     }
 
+    /// Where what outlives a host with this configuration is kept, and what is wrong with the
+    /// configuration as far as it had to be looked at; `None` when it could not be read.
+    pub fn state_dir(&self) -> (Option<PathBuf>, Diagnostics) {
+        let mut reader = self.reader();
+        let found = reader.path(Section { id: Tree::TOP, kind: BlockKind::Top }, "state_dir");
+        let mut diagnostics = self.read.diagnostics.clone();
+        diagnostics.append(&mut reader.diagnostics);
+        let diagnostics = Diagnostics::new(diagnostics, self.read.sources.clone());
+        let found = found.filter(|_| !diagnostics.has_errors());
+        (found.map(|found| found.value), diagnostics)
+    }
+
     /// The plugins that exporters name.
     pub fn plugin_names(&self) -> Vec<String> {
         let mut reader = self.reader();

@@ -12,12 +12,15 @@
 //! | `METRICS-REMOVE`, a name | `+`: there is no metric of this name; one of the configuration comes back with the next reload |
 //! | `REOPEN` | `+`: each exporter opens its files and connections anew before its next batch |
 //! | `RELOAD` | `+`: the configuration as it is now has been taken over; ours, not Dovecot's |
+//! | `DEAD-LETTERS`, `REPLAY` or `DROP`, an exporter, ids | `+` and a number: so many of its dead letters are to be sent again, or are dropped; without ids all. Ours, not Dovecot's |
 //! | `STATUS` | the ledger, as one line of JSON; ours, not Dovecot's |
 //!
 //! What can't be done is answered with a line that begins with `-` and has no TAB. A [`Session`] is the
 //! server's side of one connection; it does no IO.
 
+mod letters;
 mod session;
 mod status;
 
+pub use letters::{LetterAction, LetterOrder};
 pub use session::Session;

@@ -3,7 +3,7 @@
 use fantail_sdk::tab_escape;
 use memchr::memchr;
 
-use super::status;
+use super::{LetterAction, LetterOrder, letters, status};
 use crate::{
     config::added,
     pipeline::{Handle, Pending, Signal},
@@ -22,7 +22,8 @@ const LINE_MAX: usize = 64 * 1024;
 const VERSION: &[u8] = b"VERSION\tstats-reader-server\t2\t0\n";
 
 /// What this version can be asked.
-const COMMANDS: &str = "DUMP, DUMP-RESET, METRICS-ADD, METRICS-REMOVE, RELOAD, REOPEN, STATUS";
+const COMMANDS: &str =
+    "DEAD-LETTERS, DUMP, DUMP-RESET, METRICS-ADD, METRICS-REMOVE, RELOAD, REOPEN, STATUS";
 
 /// What errors of `METRICS-ADD` begin with, as with Dovecot.
 const ADD_PREFIX: &str = "METRICS-ADD: ";
@@ -51,6 +52,13 @@ pub trait Desk: Send {
     /// The ledger as one line of JSON.
     fn status(&self) -> String;
 
+    /// Has dead letters replayed or dropped: how many.
+    ///
+    /// # Errors
+    ///
+    /// Why that can't be done.
+    fn letters(&self, order: &LetterOrder) -> Result<u64, String>;
+
     /// Tells the host something; `wake` is called when the outcome is there.
     fn ask(&self, signal: Signal, wake: &Wake) -> Pending;
 }
@@ -66,6 +74,21 @@ impl Desk for Handle {
 
     fn status(&self) -> String {
         status::json(self).to_string()
+    }
+
+    fn letters(
+        &self,
+        LetterOrder { what, exporter, letters }: &LetterOrder,
+    ) -> Result<u64, String> {
+        let kept = self.dead_letters(exporter)?;
+        match what {
+            LetterAction::Replay => kept.ask_replay(letters),
+            LetterAction::Drop => {
+                let count = kept.drop_letters(letters)?;
+                log::info!("exporter {exporter}: {count} dead letters dropped, as told");
+                Ok(count)
+            }
+        }
     }
 
     fn ask(&self, signal: Signal, wake: &Wake) -> Pending {
@@ -107,6 +130,12 @@ impl<D: Desk> Session<D> {
             [b"STATUS"] => {
                 answers.extend_from_slice(self.desk.status().as_bytes());
                 answers.push(b'\n');
+            }
+            [b"DEAD-LETTERS", arguments @ ..] => {
+                match letters::parse(arguments).and_then(|order| self.desk.letters(&order)) {
+                    Ok(count) => answers.extend_from_slice(format!("+\t{count}\n").as_bytes()),
+                    Err(reason) => refuse(answers, &reason),
+                }
             }
             [b"REOPEN"] => return self.ask(Signal::Reopen, "", answers),
             [b"RELOAD"] => return self.ask(Signal::Reload, "", answers),
@@ -216,10 +245,11 @@ mod tests {
     use serde_json::Value as Json;
 
     use super::{
-        COMMANDS, Desk, Dialog, LINE_MAX, Next, STATISTICS_MAX, Session, Statistic, Turn,
-        tab_escape,
+        COMMANDS, Desk, Dialog, LINE_MAX, LetterOrder, Next, STATISTICS_MAX, Session, Statistic,
+        Turn, tab_escape,
     };
     use crate::{
+        dead_letters::Wanted,
         pipeline::{Orders, Outcome, Pending, Signal},
         queue::Wake,
     };
@@ -233,6 +263,13 @@ mod tests {
 
         fn status(&self) -> String {
             r#"{"a":1}"#.into()
+        }
+
+        fn letters(&self, order: &LetterOrder) -> Result<u64, String> {
+            match order.letters {
+                Wanted::All => Err(format!("{} has\nnone", order.exporter)),
+                Wanted::Ids(ref ids) => Ok(ids.len() as u64),
+            }
         }
 
         fn ask(&self, signal: Signal, wake: &Wake) -> Pending {
@@ -301,6 +338,9 @@ mod tests {
         check("DUMP-RESET\tsum\n", "m [Sum] true\n\n");
         let many = format!("DUMP{}\n", "\tsum".repeat(STATISTICS_MAX + 1));
         check(&many, "-more than 64 statistics\n");
+        check("DEAD-LETTERS\tREPLAY\tout\t1\t2\n", "+\t2\n");
+        check("DEAD-LETTERS\tDROP\tout\n", "-out has\x01nnone\n");
+        check("DEAD-LETTERS\tDROP\tout\tx\n", "-`x` is no number of a dead letter\n");
         check("STATUS\tx\n", "-`STATUS` takes no arguments\n");
         let unknown =
             |command: &str| format!("-unknown command `{command}`: there are {COMMANDS}\n");

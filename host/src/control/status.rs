@@ -75,7 +75,8 @@ fn exporter(exporter: &ExporterStatus) -> Value {
             "bytes": queue.disk.bytes,
             "bytes_max": queue.disk.bytes_max,
         },
-        "dead_letters": letters.map(|letters| json!({
+        "dead_letters": letters.as_ref().map(|(letters, directory)| json!({
+            "directory": directory.to_string_lossy(),
             "payloads": letters.payloads,
             "bytes": letters.bytes,
             "bytes_max": letters.bytes_max,

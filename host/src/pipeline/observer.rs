@@ -1,7 +1,10 @@
 //! What a host says of itself in numbers: for whoever watches it while it runs, and
 //! for its last words.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use crate::{
     dead_letters::{DeadLetters, LetterFigures},
@@ -39,8 +42,8 @@ pub struct ExporterStatus {
     pub queue: QueueFigures,
     /// What was measured.
     pub meter: MeterFigures,
-    /// Its dead letters, if it keeps any.
-    pub letters: Option<LetterFigures>,
+    /// Its dead letters, if it keeps any, and where they are.
+    pub letters: Option<(LetterFigures, PathBuf)>,
 }
 
 /// What waits in a queue's memory, and on disk; what is in open batches or with the driver does not.
@@ -157,7 +160,10 @@ impl Observed {
                 disk: self.queue.disk().map(|disk| disk.figures()).unwrap_or_default(),
             },
             meter: self.meter.figures(),
-            letters: self.letters.as_ref().map(|letters| letters.figures()),
+            letters: self
+                .letters
+                .as_ref()
+                .map(|letters| (letters.figures(), letters.directory().clone())),
         }
     }
 }

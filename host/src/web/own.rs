@@ -108,8 +108,8 @@ const ENTRIES: &[Entry] = &[
         }
     })),
     entry(Counter, "fantail_exporter_replayed_total", "Dead letters that were sent again and are delivered, or dead once more.", Source::Exporter(|exporter| exporter.counts.replayed)),
-    entry(Gauge, "fantail_exporter_dead_letters", "The dead letters that are kept; 0 where none are.", Source::Exporter(|exporter| exporter.letters.unwrap_or_default().payloads)),
-    entry(Gauge, "fantail_exporter_dead_letters_bytes", "The bytes of their payloads.", Source::Exporter(|exporter| exporter.letters.unwrap_or_default().bytes)),
+    entry(Gauge, "fantail_exporter_dead_letters", "The dead letters that are kept; 0 where none are.", Source::Exporter(|exporter| exporter.letters.as_ref().map_or(0, |(letters, _)| letters.payloads))),
+    entry(Gauge, "fantail_exporter_dead_letters_bytes", "The bytes of their payloads.", Source::Exporter(|exporter| exporter.letters.as_ref().map_or(0, |(letters, _)| letters.bytes))),
     entry(Gauge, "fantail_exporter_queued_payloads", "Payloads on their way: in open batches, in the queue, on disk, with the driver.", Source::Exporter(|exporter| exporter.counts.queued)),
     entry(Counter, "fantail_exporter_retries_total", "How often a batch, or the rest of one, had to be sent again.", Source::Exporter(|exporter| exporter.counts.retries)),
     entry(Gauge, "fantail_exporter_breaker", "1 for the state that the exporter's circuit breaker is in, 0 for the others.", Source::Other(|facts, page, name| {
