@@ -350,3 +350,27 @@ fn dead_letters_are_there_without_a_host_and_after_a_kill() {
     assert_eq!((ledger.matched, ledger.replayed, ledger.delivered), (0, 3, 3));
     assert_eq!(by(&["list"]).text(), "");
 }
+
+#[test]
+fn a_stop_does_not_wait_for_letters_that_are_replayed() {
+    let is_down = Arc::new(AtomicBool::new(false));
+    let down = Arc::clone(&is_down);
+    let server = HttpSink::start(move |_, _| {
+        Reply::status(if down.load(Ordering::SeqCst) { 503 } else { 400 })
+    });
+    let dir = Workdir::new();
+    let host = Host::start(&dir, &(config(&server, KEEP) + "shutdown_timeout = 50 s\n"));
+    send(&dir, 0, 5);
+    wait_for_exporter(&dir, "all to have ended", |seen| seen["queued"] == 0);
+    is_down.store(true, Ordering::SeqCst);
+    assert_eq!(letters(&dir, &["replay", "--all"]).status, Some(0));
+    wait_for_exporter(&dir, "an attempt", |seen| seen["breaker"]["failures"].as_u64() > Some(0));
+    assert_eq!(exporter(&dir)["queued"], 0);
+    let begun = std::time::Instant::now();
+    let ledger = host.stop().expect_status(0).exporter("out");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(25), "{:?}", begun.elapsed());
+    assert_eq!((ledger.replayed, ledger.dead_letters["refused"]), (0, 5));
+    let host = Host::start(&dir, &config(&server, KEEP));
+    assert_eq!(listed(&dir).len(), 5);
+    host.stop().expect_status(0);
+}

@@ -5,10 +5,14 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use super::trials::Dead;
+use super::{
+    exporter::{State, held_back},
+    trials::{Dead, Trials},
+};
 use crate::{
     dead_letters::{DeadLetters, Envelope, Letter, Unkept},
     queue::Batch,
+    telemetry::ledger::{DeadReason, DropReason},
 };
 
 /// Where an exporter's dead letters go, and what is written on them.
@@ -122,6 +126,91 @@ impl Burial {
         // Its age counts from now on, or a limit would end it at once.
         batch.begin(Instant::now());
         Ok(Some((batch, replaying)))
+    }
+}
+
+impl State {
+    /// Counts payloads that are not tried again, and keeps them, if that is configured.
+    pub(super) fn bury(&mut self, dead: &[Dead], batch: &Batch, now: Instant) {
+        if dead.is_empty() {
+            return;
+        }
+        let (name, ledger) = (self.exporter.name.clone(), Arc::clone(&self.exporter.ledger));
+        let letters = self.exporter.letters.as_ref();
+        // They are safe there before they are done here.
+        let unkept = letters.map(|burial| burial.keep(dead, batch, &self.replaying, now));
+        for reason in DeadReason::ALL {
+            let of = |is_kept: bool| {
+                let is_meant = |at| unkept.as_ref().is_some_and(|unkept| unkept.has(at)) != is_kept;
+                let these = dead.iter().enumerate();
+                let these = these.filter(|(at, dead)| dead.reason == reason && is_meant(*at));
+                these.map(|(_, dead)| dead.index).collect::<Vec<usize>>()
+            };
+            let Some(first) = dead.iter().find(|dead| dead.reason == reason) else { continue };
+            let detail = &first.detail;
+            // In order, within one reason.
+            let (kept, lost) = (of(true), of(false));
+            let count = self.done(batch, |at| kept.binary_search(&at).is_ok());
+            let lost = self.done(batch, |at| lost.binary_search(&at).is_ok());
+            let what = if unkept.is_none() {
+                ledger.dropped(reason.drop(), count);
+                format!("dropped {count} payloads ({reason}; dead_letters = keep would keep them)")
+            } else {
+                ledger.dead_lettered(reason, count);
+                ledger.dropped(DropReason::NotKept, lost);
+                format!("{count} payloads became dead letters ({reason})")
+            };
+            if reason == DeadReason::Panic {
+                log::error!("exporter {name}: {what}: the driver {detail}");
+            } else if let Some(held) = self.refusals.pass(now) {
+                log::warn!("exporter {name}: {what}: {detail}{}", held_back(held));
+            }
+            // A driver that remembers payloads by their places in a batch does not know
+            // that these are gone.
+            self.batches += u64::from(matches!(reason, DeadReason::Attempts | DeadReason::Age));
+        }
+        if let Some(unkept) = unkept.filter(|unkept| !unkept.indices.is_empty())
+            && let Some(held) = self.unkept.pass(now)
+        {
+            let (count, reason) = (unkept.indices.len(), unkept.reason);
+            let held = held_back(held);
+            log::error!("exporter {name}: dropped {count} payloads (not_kept): {reason}{held}");
+        }
+    }
+
+    /// Sends the next dead letters that are to be sent again; whether there were any.
+    pub(super) fn replay(&mut self) -> bool {
+        let Some(burial) = self.exporter.letters.as_ref().filter(|_| !self.finishing) else {
+            return false;
+        };
+        match burial.next_replay() {
+            Ok(None) => false,
+            Ok(Some((batch, replaying))) => {
+                self.replaying = replaying;
+                self.deliver(batch);
+                self.replaying = Replaying::default();
+                true
+            }
+            Err(reason) => {
+                let name = &self.exporter.name;
+                log::error!("exporter {name}: dead letters are not replayed: {reason}");
+                false
+            }
+        }
+    }
+
+    /// Takes away the letters that have been delivered, or lie there once more.
+    pub(super) fn letters_ended(&mut self, trials: &Trials) {
+        let ended = self.replaying.take_ended(|at| trials.is_left(at));
+        if let Some(burial) = self.exporter.letters.as_ref().filter(|_| !ended.is_empty())
+            && let Err(reason) = burial.letters.replayed(&ended)
+            && let Some(held) = self.unkept.pass(Instant::now())
+        {
+            let (name, held) = (&self.exporter.name, held_back(held));
+            log::error!(
+                "exporter {name}: dead letters that were replayed may be so again: {reason}{held}"
+            );
+        }
     }
 }
 

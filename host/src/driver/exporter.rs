@@ -19,13 +19,13 @@ use serde_json::Value;
 use super::{
     Breaker, Pauses, Recovered, RetryLimits,
     burial::{Burial, Replaying},
-    trials::{Brought, Dead, Trials},
+    trials::{Brought, Trials},
 };
 use crate::{
     queue::{Batch, Outlet, Queue, Wants},
     telemetry::{
         circuit::CircuitFigures,
-        ledger::{DeadReason, DropReason, ExporterLedger},
+        ledger::{DropReason, ExporterLedger},
         log::RateLimit,
         meter::ExporterMeter,
     },
@@ -207,8 +207,9 @@ fn random(name: &str) -> u64 {
     RandomState::new().hash_one(name)
 }
 
-struct State {
-    exporter: Exporter,
+/// An exporter's thread at work.
+pub(super) struct State {
+    pub(super) exporter: Exporter,
     outlet: Outlet,
     /// It left something on disk when it was to end.
     left: bool,
@@ -218,22 +219,22 @@ struct State {
     breaker: Breaker,
     /// What was last told of it.
     shown: CircuitFigures,
-    finishing: bool,
+    pub(super) finishing: bool,
     retiring: bool,
     abandoned: Arc<AtomicBool>,
     trouble: RateLimit,
-    refusals: RateLimit,
-    unkept: RateLimit,
+    pub(super) refusals: RateLimit,
+    pub(super) unkept: RateLimit,
     unflushed: bool,
     /// The batches so far: a batch's id.
-    batches: u64,
+    pub(super) batches: u64,
     /// What numbers the payloads of a queue in memory, and how many it has numbered.
     source: u128,
     numbered: u64,
     /// Panics of the driver in a row, without a payload delivered between.
     panics: u32,
     /// The dead letters that the batch under way is made of, if it is.
-    replaying: Replaying,
+    pub(super) replaying: Replaying,
 }
 
 impl State {
@@ -290,10 +291,11 @@ impl State {
         self.outlet.is_empty() || leaves && self.outlet.keeps_the_rest()
     }
 
-    /// Whether it may end with payloads that are not delivered: they stay on disk.
+    /// Whether it may end with payloads that are not delivered: they stay on disk, in the queue or as
+    /// dead letters.
     fn may_leave(&self) -> bool {
         let ends = self.finishing || self.retiring && !self.outlet.queue().has_producers();
-        ends && self.outlet.keeps_the_rest()
+        ends && (self.outlet.keeps_the_rest() || !self.replaying.is_empty())
     }
 
     /// Obeys what it has been told by now.
@@ -332,7 +334,7 @@ impl State {
     }
 
     /// Sees to it that every payload of the batch is delivered or counted as dropped.
-    fn deliver(&mut self, mut batch: Batch) {
+    pub(super) fn deliver(&mut self, mut batch: Batch) {
         self.batches += 1;
         self.exporter.meter.begins(batch.len());
         if batch.numbers().is_empty() {
@@ -451,95 +453,12 @@ impl State {
     }
 
     /// Says that these payloads are done, by their places: how many count.
-    fn done(&mut self, batch: &Batch, is_done: impl Fn(usize) -> bool) -> u64 {
+    pub(super) fn done(&mut self, batch: &Batch, is_done: impl Fn(usize) -> bool) -> u64 {
         if self.replaying.is_empty() {
             return self.outlet.done(batch, batch.len(), is_done);
         }
         // Its numbers may be those of the queue on disk, where it is no more.
         (0..batch.len()).filter(|&at| is_done(at)).count() as u64
-    }
-
-    /// Counts payloads that are not tried again, and keeps them, if that is configured.
-    fn bury(&mut self, dead: &[Dead], batch: &Batch, now: Instant) {
-        if dead.is_empty() {
-            return;
-        }
-        let (name, ledger) = (self.exporter.name.clone(), Arc::clone(&self.exporter.ledger));
-        let letters = self.exporter.letters.as_ref();
-        // They are safe there before they are done here.
-        let unkept = letters.map(|burial| burial.keep(dead, batch, &self.replaying, now));
-        for reason in DeadReason::ALL {
-            let of = |is_kept: bool| {
-                let is_meant = |at| unkept.as_ref().is_some_and(|unkept| unkept.has(at)) != is_kept;
-                let these = dead.iter().enumerate();
-                let these = these.filter(|(at, dead)| dead.reason == reason && is_meant(*at));
-                these.map(|(_, dead)| dead.index).collect::<Vec<usize>>()
-            };
-            let Some(first) = dead.iter().find(|dead| dead.reason == reason) else { continue };
-            let detail = &first.detail;
-            // In order, within one reason.
-            let (kept, lost) = (of(true), of(false));
-            let count = self.done(batch, |at| kept.binary_search(&at).is_ok());
-            let lost = self.done(batch, |at| lost.binary_search(&at).is_ok());
-            let what = if unkept.is_none() {
-                ledger.dropped(reason.drop(), count);
-                format!("dropped {count} payloads ({reason}; dead_letters = keep would keep them)")
-            } else {
-                ledger.dead_lettered(reason, count);
-                ledger.dropped(DropReason::NotKept, lost);
-                format!("{count} payloads became dead letters ({reason})")
-            };
-            if reason == DeadReason::Panic {
-                log::error!("exporter {name}: {what}: the driver {detail}");
-            } else if let Some(held) = self.refusals.pass(now) {
-                log::warn!("exporter {name}: {what}: {detail}{}", held_back(held));
-            }
-            // A driver that remembers payloads by their places in a batch does not know
-            // that these are gone.
-            self.batches += u64::from(matches!(reason, DeadReason::Attempts | DeadReason::Age));
-        }
-        if let Some(unkept) = unkept.filter(|unkept| !unkept.indices.is_empty())
-            && let Some(held) = self.unkept.pass(now)
-        {
-            let (count, reason) = (unkept.indices.len(), unkept.reason);
-            let held = held_back(held);
-            log::error!("exporter {name}: dropped {count} payloads (not_kept): {reason}{held}");
-        }
-    }
-
-    /// Sends the next dead letters that are to be sent again; whether there were any.
-    fn replay(&mut self) -> bool {
-        let Some(burial) = self.exporter.letters.as_ref().filter(|_| !self.finishing) else {
-            return false;
-        };
-        match burial.next_replay() {
-            Ok(None) => false,
-            Ok(Some((batch, replaying))) => {
-                self.replaying = replaying;
-                self.deliver(batch);
-                self.replaying = Replaying::default();
-                true
-            }
-            Err(reason) => {
-                let name = &self.exporter.name;
-                log::error!("exporter {name}: dead letters are not replayed: {reason}");
-                false
-            }
-        }
-    }
-
-    /// Takes away the letters that have been delivered, or lie there once more.
-    fn letters_ended(&mut self, trials: &Trials) {
-        let ended = self.replaying.take_ended(|at| trials.is_left(at));
-        if let Some(burial) = self.exporter.letters.as_ref().filter(|_| !ended.is_empty())
-            && let Err(reason) = burial.letters.replayed(&ended)
-            && let Some(held) = self.unkept.pass(Instant::now())
-        {
-            let (name, held) = (&self.exporter.name, held_back(held));
-            log::error!(
-                "exporter {name}: dead letters that were replayed may be so again: {reason}{held}"
-            );
-        }
     }
 
     /// The peer has taken something: the next trouble is a new one.
@@ -631,6 +550,6 @@ impl State {
 }
 
 /// What to add about lines that were not written.
-fn held_back(count: u64) -> String {
+pub(super) fn held_back(count: u64) -> String {
     if count == 0 { String::new() } else { format!(" ({count} more such lines held back)") }
 }
