@@ -8,7 +8,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    build::{BuildError, BuiltInput, ExporterIdentity, Pipeline},
+    build::{BuildError, BuiltInput, Pipeline},
+    exporter::ExporterIdentity,
     order::Outcome,
     run::Running,
     take_over::Changes,
