@@ -279,7 +279,9 @@ fn dead_letters_are_listed_shown_replayed_and_dropped() {
     // One that is refused once more is there again, under another id.
     let done = letters(&dir, &["replay", &all[0].0]);
     assert_eq!(done.text(), "out: 1 dead letter to be sent again\n", "{}", done.stderr);
-    let seen = wait_for_exporter(&dir, "the letter to be replayed", |seen| seen["replayed"] == 1);
+    let seen = wait_for_exporter(&dir, "the letter to be replayed", |seen| {
+        seen["dead_lettered"]["refused"] == 10
+    });
     assert_eq!((&seen["dead_lettered"]["refused"], &seen["queued"]), (&10.into(), &0.into()));
     let ids =
         |letters: &[(String, String)]| letters.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
