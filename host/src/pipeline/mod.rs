@@ -1,6 +1,7 @@
 //! The rooms wired together: input -> decode -> filter -> format -> queue -> driver.
 
 mod build;
+mod entrances;
 mod exporter;
 mod handle;
 mod lane;

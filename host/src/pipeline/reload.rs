@@ -8,7 +8,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    build::{BuildError, BuiltInput, Pipeline},
+    build::{BuildError, Pipeline},
+    entrances::BuiltInput,
     exporter::ExporterIdentity,
     order::Outcome,
     run::Running,

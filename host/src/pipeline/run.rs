@@ -14,7 +14,8 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
 
 use super::{
-    build::{BuiltInput, Pipeline},
+    build::Pipeline,
+    entrances::BuiltInput,
     handle::{Handle, Life, Stage},
     observer::{Observed, Observer},
     order::{Order, Orders, Signal},

@@ -10,7 +10,8 @@
 use std::{io, sync::Arc};
 
 use super::{
-    build::{BuiltInput, Entrance, Pipeline},
+    build::Pipeline,
+    entrances::{BuiltInput, Entrance},
     lane::{Lane, LanePlan, LaneUpdate},
     observer::{Observed, Watched},
     reload::CurrentExporter,
