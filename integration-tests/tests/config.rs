@@ -40,6 +40,18 @@ metric all {
 ";
 
 #[test]
+fn a_certificate_that_can_not_be_read_is_an_error_in_its_place() {
+    let dir = Workdir::new();
+    let http = "driver = http\n  address = 127.0.0.1:0\n  ssl_server_cert_file = $DIR/none.pem";
+    let path =
+        dir.config("fantail.conf", &SMALL.replace("driver = unix\n  path = $DIR/in.sock", http));
+    let done = check(&[&path]);
+    assert_eq!(done.status, Some(78), "{}", done.stderr);
+    assert!(done.stderr.contains("fantail.conf:5:26"), "{}", done.stderr);
+    assert!(done.stderr.contains("none.pem: No such file or directory"), "{}", done.stderr);
+}
+
+#[test]
 fn all_errors_are_shown_at_once_each_in_its_place() {
     let dir = Workdir::new();
     let one = dir.config(

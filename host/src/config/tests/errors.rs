@@ -121,6 +121,20 @@ fn all_errors_of_exporters_come_at_once() {
 }
 
 #[test]
+fn requests_come_to_a_path_and_an_address() {
+    let with = |more: &str| format!("input a {{\n driver = http\n{more}\n}}\n");
+    let none = "warning: there is no metric: all events are dropped";
+    check(&with(""), &["error 1:7 [a]: input `a` has no `address`", none]);
+    let wrong = "error 4:14 [events]: `events` is not the path of a URL, which begins with /";
+    check(&with(" address = *:1\n http_path = events"), &[wrong, none]);
+    let tcp = "input b {\n driver = tcp\n address = *:1\n}\n";
+    let twice = "error 8:12 [*:1]: the address `*:1` is used twice";
+    check(&[&with(" address = *:1\n"), tcp].concat(), &[twice, none]);
+    let unknown = "error 3:2 [http_path]: unknown setting `http_path` in input `a`";
+    check("input a {\n driver = tcp\n http_path = /\n address = *:1\n}\n", &[unknown, none]);
+}
+
+#[test]
 fn all_errors_of_inputs_and_plugins_come_at_once() {
     check(
         "input a {\n driver = tcp\n path = /x\n address = 1:2:3\n}\n",

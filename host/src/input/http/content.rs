@@ -72,7 +72,7 @@ impl Coding {
             others => Err(Refused::new(
                 Status::UnsupportedMediaType,
                 "content-encoding",
-                format!("Content-Encoding: expected gzip or zstd, not {}", others.join(", ")),
+                format!("Content-Encoding: expected gzip or zstd, not {}", cut(&others.join(", "))),
             )),
         }
     }
@@ -128,7 +128,8 @@ impl Kind {
                     "content-type",
                     format!(
                         "Content-Type: expected application/json, application/x-ndjson or \
-                         text/plain, not {kind}"
+                         text/plain, not {}",
+                        cut(kind)
                     ),
                 ));
             }
@@ -297,6 +298,11 @@ impl<'a> Iterator for Texts<'a> {
             Form::Objects => self.next_object(),
         }
     }
+}
+
+/// What is shown of a peer's own words.
+fn cut(words: &str) -> String {
+    words.chars().take(100).flat_map(char::escape_default).collect()
 }
 
 /// How long the object is that begins here: up to the bracket that closes it, or to the end. What
