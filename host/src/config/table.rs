@@ -132,7 +132,7 @@ pub const SETTINGS: &[Setting] = &[
     only(setting(Input, "http_request_max_size", Size(1 << 10, 1 << 30), "16 MiB", "The largest body of a request, packed and unpacked."), HTTP),
     only(setting(Input, "http_requests_max_size", Size(1 << 10, 1 << 40), "256 MiB", "How much the requests that are being received, or wait for room, may take together. One more is to come again."), HTTP),
     only(setting(Input, "http_request_timeout", Duration, "30 s", "How long a request may take from its first byte to its last."), HTTP),
-    only(setting(Input, "http_idle_timeout", Duration, "1 min", "How long a connection stays open without a request."), HTTP),
+    only(setting(Input, "http_idle_timeout", Duration, "1 min", "How long a connection stays open without a request, or with an answer that its peer does not take."), HTTP),
     only(setting(Input, "http_answer_timeout", Duration, "5 s", "How long a request waits until its events are safe. Then it is answered with 503, to come again."), HTTP),
     only(setting(Input, "ssl_server_cert_file", Text, "", "Our certificate and its chain (PEM). With it, TLS is spoken."), HTTP),
     only(setting(Input, "ssl_server_key_file", Text, "", "The certificate's private key (PEM)."), HTTP),

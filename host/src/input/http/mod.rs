@@ -59,9 +59,9 @@ pub struct HttpPlan {
     pub request_max: usize,
     /// All bodies that are being read together, in bytes.
     pub requests_max: usize,
-    /// How long a request may take from its first byte to its last, and an answer to be read.
+    /// How long a request may take from its first byte to its last.
     pub request_timeout: Duration,
-    /// How long a connection stays open without a request.
+    /// How long a connection stays open without a request, or with an answer that is not read.
     pub idle_timeout: Duration,
     /// How long a request may wait for its answer.
     pub answer_timeout: Duration,
