@@ -17,6 +17,8 @@ use fantail_integration_tests::{
     wait_for,
 };
 
+use rustix::process::Signal;
+
 /// The end of a chain: an `http` input with these settings, and a file.
 fn collector(more: &str, format: &str) -> String {
     format!(
@@ -273,7 +275,7 @@ fn only_who_knows_the_token_may_send() {
     assert!(post(&end, "Authorization: Bearer old\r\n", event.as_bytes()).contains(" 200 OK"));
     // The files are read again at a reload, though the configuration is the same.
     std::fs::write(&tokens, "old\nnew\n").unwrap();
-    end.signal(rustix::process::Signal::HUP);
+    end.signal(Signal::HUP);
     end.wait_for_log("reloaded");
     begin.stop().expect_status(0);
     end.stop().expect_status(0);
@@ -320,9 +322,9 @@ fn bombs_garbage_and_slow_peers_cost_themselves() {
 const DEATHS: usize = 10;
 const EACH: usize = 500;
 
-/// Sends events through three hosts, the middle one of which is killed again and again while they
-/// pass; returns the numbers of those that arrived at the end, in their order.
-fn kill_the_middle(queue: &str) -> Vec<usize> {
+/// Sends events through three hosts, the middle one of which is ended by this signal again and again
+/// while they pass; returns the numbers of those that arrived at the end, in their order.
+fn end_the_middle(queue: &str, signal: Signal) -> Vec<usize> {
     let (first, middle, last) = (Workdir::new(), Workdir::new(), Workdir::new());
     let end = Host::start(&last, &collector("", "json"));
     // A port that stays the same.
@@ -337,7 +339,7 @@ fn kill_the_middle(queue: &str) -> Vec<usize> {
     let begin = sender(&format!("http://{port}/events"), &more, "json");
     let begin = Host::start(&first, &(state.to_owned() + &begin));
     let path = middle.config("fantail.conf", &(state.to_owned() + &onward));
-    let mut running = Starting::with([&path]).spawn();
+    let mut running = Starting::with([&path]).start();
     let mut sent = 0;
     for round in 0..DEATHS {
         let lines = (sent..sent + EACH).map(|n| events::json("e", n));
@@ -345,9 +347,10 @@ fn kill_the_middle(queue: &str) -> Vec<usize> {
         sent += EACH;
         // Something of the round has come through.
         wait_for("some events", || (last.lines("out").len() > round * EACH / 4).then_some(()));
-        running.signal(rustix::process::Signal::KILL);
-        running.wait();
-        running = Starting::with([&path]).spawn();
+        running.signal(signal);
+        let status = running.wait().status;
+        assert_eq!(status, (signal == Signal::TERM).then_some(0));
+        running = Starting::with([&path]).start();
     }
     if queue == "durable" {
         // Nobody stops before all has come: what is on disk would stay there.
@@ -376,7 +379,7 @@ fn repeated(numbers: &[usize]) -> usize {
 
 #[test]
 fn a_chain_in_memory_loses_only_what_dies_with_a_host() {
-    let numbers = kill_the_middle("memory");
+    let numbers = end_the_middle("memory", Signal::KILL);
     // A queue in memory dies with its host: what was in the middle may be lost. Nothing is
     // invented, nothing comes twice within one life of the middle, and what comes twice was in
     // requests that no answer came to: one for each death at most.
@@ -387,7 +390,7 @@ fn a_chain_in_memory_loses_only_what_dies_with_a_host() {
 
 #[test]
 fn a_durable_chain_loses_nothing() {
-    let numbers = kill_the_middle("durable");
+    let numbers = end_the_middle("durable", Signal::KILL);
     // The last host has not died, and knows what it has got: the middle's repetitions are none at
     // the end. The first host's can be, of requests that the middle died over.
     assert!(repeated(&numbers) <= DEATHS * 50, "{} came twice", repeated(&numbers));
@@ -395,6 +398,13 @@ fn a_durable_chain_loses_nothing() {
     let mut first_time = numbers.clone();
     first_time.retain(|&n| !std::mem::replace(&mut seen[n], true));
     assert_eq!(first_time, Vec::from_iter(0..DEATHS * EACH), "all of them, and in their order");
+}
+
+#[test]
+fn a_middle_that_is_stopped_again_and_again_loses_nothing() {
+    let numbers = end_the_middle("memory", Signal::TERM);
+    assert!(repeated(&numbers) <= DEATHS * 50, "{} came twice", repeated(&numbers));
+    assert!((0..DEATHS * EACH).all(|n| numbers.contains(&n)));
 }
 
 fn number(line: &str) -> usize {
