@@ -378,27 +378,39 @@ impl Worker {
     }
 
     fn adopt(&mut self, socket: OwnedFd, seat: Seat, peer: String) {
-        let (mut connection, wish) = if seat.input().kind == InputKind::Http {
-            let session = HttpSession::new(seat, peer, self.wake.clone(), Instant::now());
-            let Some(session) = session else { return };
-            self.timed += 1;
-            (Peer::Http(Box::new(HttpConnection::new(socket, session))), Wish::Read)
-        } else {
-            let session = Session::new(seat, peer, self.lane.symbols());
-            let mut connection = Connection::new(socket, session);
-            // The greeting goes out before anything else can happen: a peer may
-            // wait for it.
-            let wish = match connection.input().kind {
-                InputKind::StatsWriter => connection.say(Arc::clone(&self.greeting.first)),
-                InputKind::Lines(_) | InputKind::Any | InputKind::Http => Wish::Read,
-            };
-            (Peer::Lines(connection), wish)
+        let (mut connection, wish) = match seat.input().kind {
+            InputKind::Http => match self.http_connection(socket, seat, peer) {
+                Some(connection) => (Peer::Http(Box::new(connection)), Wish::Read),
+                None => {
+                    self.count.fetch_sub(1, Ordering::Relaxed);
+                    return;
+                }
+            },
+            kind => {
+                let session = Session::new(seat, peer, self.lane.symbols());
+                let mut connection = Connection::new(socket, session);
+                // The greeting goes out before anything else can happen: a peer may
+                // wait for it.
+                let wish = match kind {
+                    InputKind::StatsWriter => connection.say(Arc::clone(&self.greeting.first)),
+                    InputKind::Lines(_) | InputKind::Any | InputKind::Http => Wish::Read,
+                };
+                (Peer::Lines(connection), wish)
+            }
         };
         if self.finish_by.is_some() {
             connection.stop_receiving();
         }
+        self.timed += usize::from(matches!(connection, Peer::Http(_)));
         let key = self.connections.insert(connection);
         self.grant(key, wish);
+    }
+
+    fn http_connection(&self, socket: OwnedFd, seat: Seat, peer: String) -> Option<HttpConnection> {
+        let session = HttpSession::new(seat, peer, self.wake.clone(), Instant::now())?;
+        let name = session.input().name.clone();
+        let connection = HttpConnection::new(socket, session);
+        connection.inspect_err(|error| log::error!("input {name}: TLS: {error}")).ok()
     }
 
     fn reload(&mut self, update: LaneUpdate, greeting: Greeting) {

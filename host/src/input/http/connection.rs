@@ -47,23 +47,28 @@ pub(in crate::input) struct HttpConnection {
 
 impl HttpConnection {
     /// A connection that has said and heard nothing yet.
-    pub(in crate::input) fn new(socket: OwnedFd, session: HttpSession) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// When TLS can't begin: then nothing may be read from it.
+    pub(in crate::input) fn new(
+        socket: OwnedFd,
+        session: HttpSession,
+    ) -> Result<Self, rustls::Error> {
         let config = session.plan().secrets.tls.as_ref();
-        // With a configuration that was built there is nothing that could fail.
-        let tls = config.and_then(|config| ServerConnection::new(Arc::clone(config)).ok());
-        let broken = config.is_some() && tls.is_none();
-        HttpConnection {
+        let tls = config.map(|config| ServerConnection::new(Arc::clone(config))).transpose()?;
+        Ok(HttpConnection {
             session,
             socket,
             tls: tls.map(Box::new),
             left_over: Vec::new(),
             out: Vec::new(),
             told: 0,
-            ended: broken,
-            finished: broken,
+            ended: false,
+            finished: false,
             last_reads: None,
             interest: None,
-        }
+        })
     }
 
     /// Whose connection it is.

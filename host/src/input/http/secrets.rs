@@ -39,6 +39,8 @@ pub struct Secrets {
     tokens: Vec<[u8; 32]>,
     /// How TLS is spoken, if it is.
     pub(super) tls: Option<Arc<ServerConfig>>,
+    /// The digest of the authorities that peers' certificates must have, if they must.
+    authorities: Option<[u8; 32]>,
     /// The digest of all that was read.
     digest: [u8; 32],
 }
@@ -63,6 +65,7 @@ impl Secrets {
         let certificate = read("ssl_server_cert_file", &files.certificate)?;
         let key = read("ssl_server_key_file", &files.key)?;
         let authorities = read("ssl_server_ca_file", &files.authorities)?;
+        let authorities_digest = authorities.as_deref().map(|pem| Sha256::digest(pem).into());
         let tls = match (certificate, key) {
             (Some(certificate), Some(key)) => {
                 Some(server_config(&certificate, &key, authorities.as_deref())?)
@@ -74,7 +77,18 @@ impl Secrets {
             _ => return Err("ssl_server_cert_file and ssl_server_key_file go together".into()),
         };
         let tokens = tokens.as_deref().map(digests).transpose()?.unwrap_or_default();
-        Ok(Secrets { tokens, tls: tls.map(Arc::new), digest: all.finalize().into() })
+        Ok(Secrets {
+            tokens,
+            tls: tls.map(Arc::new),
+            authorities: authorities_digest,
+            digest: all.finalize().into(),
+        })
+    }
+
+    /// Whether a connection that could begin with `before` could begin with these.
+    pub(super) fn allow_connections_of(&self, before: &Secrets) -> bool {
+        let same_authorities = self.authorities == before.authorities || self.authorities.is_none();
+        same_authorities && (before.tls.is_some() || self.tls.is_none())
     }
 
     /// Whether a request may be made with these values of `Authorization`. How long that takes says

@@ -1,6 +1,7 @@
 //! What a session takes and answers, whole and in pieces.
 
 use std::{
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -23,7 +24,12 @@ const EVENT: &str = r#"{"event":"e","fields":{}}"#;
 
 fn input() -> Arc<Input> {
     let mut input = Input::new("in".into(), InputKind::Http, 200, OpenLimits::default());
-    input.http = Some(Arc::new(HttpPlan {
+    input.http = Some(plan(&SecretFiles::default(), Arc::default()));
+    Arc::new(input)
+}
+
+fn plan(files: &SecretFiles, memory: Arc<Memory>) -> Arc<HttpPlan> {
+    Arc::new(HttpPlan {
         path: "/events".into(),
         protocol: None,
         request_max: 1000,
@@ -31,10 +37,22 @@ fn input() -> Arc<Input> {
         request_timeout: Duration::from_secs(30),
         idle_timeout: Duration::from_secs(60),
         answer_timeout: Duration::from_secs(5),
-        secrets: Secrets::read(&SecretFiles::default()).unwrap(),
-        memory: Arc::new(Memory::default()),
-    }));
-    Arc::new(input)
+        secrets: Secrets::read(files).unwrap(),
+        memory,
+    })
+}
+
+/// A certificate, with the authorities that peers' ones need, if they need one.
+fn certificates(authorities: Option<&str>) -> SecretFiles {
+    let file = |name: &str| {
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../integration-tests/data/tls")).join(name)
+    };
+    SecretFiles {
+        tokens: None,
+        certificate: Some(file("server.pem")),
+        key: Some(file("server.key")),
+        authorities: authorities.map(file),
+    }
 }
 
 fn session(input: &Arc<Input>) -> HttpSession {
@@ -225,6 +243,42 @@ fn what_is_in_flight_is_waited_for() {
     check(Receipt::fulfil, "HTTP/1.1 200 ", (1, 3));
     check(drop, "HTTP/1.1 200 ", (3, 3));
     check(std::mem::forget, "HTTP/1.1 503 ", (0, 1));
+}
+
+#[test]
+fn settings_hold_for_connections_that_are_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let tokens = dir.path().join("tokens");
+    std::fs::write(&tokens, "t").unwrap();
+    let none = SecretFiles::default();
+    let token = SecretFiles { tokens: Some(tokens), ..none.clone() };
+    let (tls, both) = (certificates(None), certificates(Some("ca.pem")));
+    let check = |before: &SecretFiles, after: &SecretFiles, status: &str| {
+        let memory = Arc::new(Memory::default());
+        let (before, after) = (plan(before, Arc::clone(&memory)), plan(after, memory));
+        let mut input = Input::new("in".into(), InputKind::Http, 200, OpenLimits::default());
+        input.http = Some(Arc::clone(&before));
+        before.take_effect();
+        let mut session = session(&Arc::new(input));
+        let (mut lane, now) = (Lane::empty(), Instant::now());
+        let mut say = || {
+            let mut out = Vec::new();
+            session.feed(post("", EVENT).as_bytes(), &mut lane, now, &mut out);
+            (String::from_utf8(out).unwrap(), session.is_over())
+        };
+        assert!(say().0.starts_with("HTTP/1.1 200 "));
+        after.take_effect();
+        let (said, is_over) = say();
+        assert!(said.starts_with(&format!("HTTP/1.1 {status} ")), "{said}");
+        assert!(is_over && said.contains("\r\nConnection: close\r\n"), "{said}");
+    };
+    check(&none, &none, "200");
+    check(&none, &token, "401");
+    check(&none, &tls, "503");
+    check(&tls, &none, "200");
+    check(&tls, &both, "503");
+    check(&both, &both, "200");
+    check(&both, &tls, "200");
 }
 
 #[test]

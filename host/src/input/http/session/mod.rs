@@ -215,8 +215,13 @@ impl HttpSession {
         if changes != self.changes {
             self.changes = changes;
             self.last = true;
-            if let Some(plan) = self.plan.memory.current() {
-                self.plan = plan;
+            let Some(plan) = self.plan.memory.current() else { return };
+            let before = std::mem::replace(&mut self.plan, plan);
+            if let State::Reading(reading) = &mut self.state
+                && !self.plan.secrets.allow_connections_of(&before.secrets)
+            {
+                let text = "who may connect has changed; come again by another connection";
+                reading.refused = Some(Refused::new(Status::Unavailable, "reloaded", text));
             }
         }
     }
@@ -233,7 +238,7 @@ impl HttpSession {
     fn look_at_pending(&mut self) {
         let State::Reading(reading) = &mut self.state else { return };
         let Some(pending) = self.codec.pending() else { return };
-        if !std::mem::replace(&mut reading.is_judged, true) {
+        if !std::mem::replace(&mut reading.is_judged, true) && reading.refused.is_none() {
             reading.refused = judge(&self.plan, pending).err();
         }
         let length = pending.body.len();
