@@ -376,3 +376,46 @@ fn a_stop_does_not_wait_for_letters_that_are_replayed() {
     assert_eq!(listed(&dir).len(), 5);
     host.stop().expect_status(0);
 }
+
+#[test]
+fn what_is_a_dead_letter_is_no_more_in_a_durable_queue() {
+    let (server, _) = picky_server(400, |body| body.contains("\"n\":3}"));
+    let dir = Workdir::new();
+    let text = config(&server, &format!("{KEEP}  queue = durable"));
+    let host = Host::start(&dir, &text);
+    send(&dir, 0, 10);
+    let seen = wait_for_exporter(&dir, "all to have ended", |seen| {
+        seen["matched"] == 10 && seen["queued"] == 0
+    });
+    assert_eq!((&seen["delivered"], &seen["spool"]["payloads"]), (&9.into(), &0.into()), "{seen}");
+    assert_eq!(seen["dead_letters"]["payloads"], 1, "{seen}");
+    host.stop().expect_status(0);
+    let host = Host::start(&dir, &text);
+    // The same name as in the spool, where it is no more.
+    assert_eq!(letters(&dir, &["replay", "--all"]).text(), "out: 1 dead letter to be sent again\n");
+    let seen = wait_for_exporter(&dir, "it to be dead again", |seen| seen["replayed"] == 1);
+    assert_eq!((&seen["recovered"], &seen["queued"]), (&0.into(), &0.into()), "{seen}");
+    let ledger = host.stop().expect_status(0).exporter("out");
+    assert_eq!((ledger.replayed, ledger.dead_letters["refused"]), (1, 1));
+}
+
+#[test]
+fn dead_letters_outlive_a_reload() {
+    let (server, is_well) = picky_server(400, |_| true);
+    let dir = Workdir::new();
+    let path = dir.config("fantail.conf", &config(&server, KEEP));
+    let host = fantail_integration_tests::Starting::with([&path]).start();
+    send(&dir, 0, 5);
+    wait_for_exporter(&dir, "all to have ended", |seen| seen["queued"] == 0);
+    // The exporter becomes another one, which has the same directory, with another size.
+    let more = format!("{KEEP}  dead_letters_max_size = 2 MiB\n  batch_timeout = 1 ms");
+    dir.config("fantail.conf", &config(&server, &more));
+    assert_eq!(fantail(["reload", "-c", path.to_str().unwrap()]).status, Some(0));
+    let seen = exporter(&dir);
+    assert_eq!(seen["dead_letters"]["payloads"], 5, "{seen}");
+    assert_eq!(seen["dead_letters"]["bytes_max"], 2 << 20, "{seen}");
+    is_well.store(true, Ordering::SeqCst);
+    assert_eq!(letters(&dir, &["replay", "--all"]).status, Some(0));
+    wait_for_exporter(&dir, "all to arrive", |seen| seen["delivered"] == 5);
+    host.stop().expect_status(0);
+}
