@@ -291,8 +291,8 @@ impl Queue {
         let reserve =
             |bytes: usize| (bytes == 0 || bytes + cost <= self.bytes_max).then_some(bytes + cost);
         let reserved = self.bytes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, reserve);
-        if let Some(disk) = &self.disk
-            && disk.plan.usage == DiskUse::Spill
+        let spills = self.disk.as_ref().filter(|disk| disk.plan.usage == DiskUse::Spill);
+        if let Some(disk) = spills
             && reserved.unwrap_or(usize::MAX) >= self.bytes_max / 4 * 3
         {
             disk.pressure.call();
@@ -300,10 +300,18 @@ impl Queue {
         if reserved.is_err() {
             return Some(batch);
         }
-        let refused = self.sender.try_send(batch).err()?;
-        self.bytes.fetch_sub(cost, Ordering::SeqCst);
-        match refused {
-            TrySendError::Full(batch) | TrySendError::Disconnected(batch) => Some(batch),
+        match self.sender.try_send(batch) {
+            Ok(()) => {
+                // Two threads take from it in turn, so neither waits at the channel.
+                if let Some(disk) = spills {
+                    disk.published.call();
+                }
+                None
+            }
+            Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => {
+                self.bytes.fetch_sub(cost, Ordering::SeqCst);
+                Some(batch)
+            }
         }
     }
 

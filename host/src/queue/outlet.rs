@@ -279,3 +279,75 @@ impl Spooled {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, sync::Arc, time::Duration};
+
+    use super::{Batch, Outlet, Queue, Wants};
+    use crate::{
+        queue::{Disk, DiskPlan, DiskUse, Pushed, QueueFull},
+        telemetry::ledger::ExporterLedger,
+    };
+
+    fn batch(payload: &str) -> Batch {
+        let mut batch = Batch::default();
+        let Ok(()) = batch.append::<Infallible>(|bytes| {
+            bytes.extend_from_slice(payload.as_bytes());
+            Ok(())
+        });
+        batch
+    }
+
+    /// A queue on disk in a directory of its own, and its outlet.
+    fn open(usage: DiskUse, bytes_max: usize) -> (tempfile::TempDir, Arc<Queue>, Outlet) {
+        let directory = tempfile::tempdir().unwrap();
+        let plan = DiskPlan { directory: directory.path().join("spool"), max_size: 1 << 20, usage };
+        let ledger = Arc::new(ExporterLedger::default());
+        let queue = Queue::new("out", bytes_max, 1, QueueFull::Block, Arc::clone(&ledger));
+        let queue = Arc::new(queue.on_disk(Disk::new(plan)));
+        let wants = Wants { label_parts: 0, payloads_max: 1, successor: false };
+        let outlet = Outlet::open(Arc::clone(&queue), ledger, wants).unwrap();
+        // The spool is open.
+        outlet.disk_calls().recv_timeout(Duration::from_secs(30)).unwrap();
+        (directory, queue, outlet)
+    }
+
+    /// Whoever waits at the outlet is called for each batch, and they come in their order.
+    fn check(usage: DiskUse, bytes_max: usize) {
+        let (_directory, queue, mut outlet) = open(usage, bytes_max);
+        for round in 0..20 {
+            for number in 0..round {
+                let mut pushed = queue.push(batch(&format!("{round} {number}")));
+                while let Pushed::Full(back) = pushed {
+                    std::thread::yield_now();
+                    pushed = queue.push(back);
+                }
+            }
+            for number in 0..round {
+                let taken = loop {
+                    match outlet.take() {
+                        Some(taken) => break taken,
+                        None => outlet.disk_calls().recv_timeout(Duration::from_secs(30)).unwrap(),
+                    }
+                };
+                assert_eq!(taken.bytes(), format!("{round} {number}").as_bytes());
+                assert_eq!(outlet.done(&taken, 1, |_| true), 1);
+            }
+        }
+        outlet.close(Duration::from_secs(30));
+        assert_eq!(queue.disk().unwrap().figures().payloads, 0);
+    }
+
+    #[test]
+    fn a_queue_that_spills_keeps_the_order() {
+        check(DiskUse::Spill, 1 << 20);
+        check(DiskUse::Spill, 4096);
+    }
+
+    #[test]
+    fn a_durable_queue_keeps_the_order() {
+        check(DiskUse::Durable, 1 << 20);
+        check(DiskUse::Durable, 4096);
+    }
+}
