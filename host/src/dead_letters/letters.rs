@@ -15,6 +15,9 @@ use std::{
 use super::store::{Letter, Store, Wanted};
 use crate::spool::{Directory, Stop};
 
+/// How many letters are sent again in one batch at most.
+const REPLAY_MAX: usize = 4096;
+
 /// The letters of one exporter.
 pub struct DeadLetters {
     directory: PathBuf,
@@ -175,7 +178,7 @@ impl DeadLetters {
     ///
     /// When the system fails: nothing more is to be sent again then.
     pub fn next_replay(&self, bytes_max: usize) -> Result<Vec<Letter>, String> {
-        let wishes = self.wishes().clone();
+        let wishes: BTreeSet<u64> = self.wishes().iter().copied().take(REPLAY_MAX).collect();
         if wishes.is_empty() {
             return Ok(Vec::new());
         }

@@ -45,6 +45,14 @@ impl Wanted {
             Wanted::Ids(ids) => ids.contains(&id),
         }
     }
+
+    /// How many they are, if that is known.
+    fn count(&self) -> Option<usize> {
+        match self {
+            Wanted::All => None,
+            Wanted::Ids(ids) => Some(ids.len()),
+        }
+    }
 }
 
 /// An open directory of letters.
@@ -139,6 +147,12 @@ impl<S: Storage> Store<S> {
             let is_wanted = wanted.has(record.id);
             // What is before the first that stays is no gap.
             if !is_wanted {
+                // Those that were all in front leave the gaps that there were: nothing needs to
+                // be read behind them.
+                let is_prefix = next.is_none() && wanted.count() == Some(removed.len());
+                if is_prefix {
+                    return false;
+                }
                 gaps +=
                     usize::from(next.is_some_and(|next| was_removed || next != record.sequence));
                 next = Some(record.sequence + 1);

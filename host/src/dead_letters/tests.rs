@@ -219,3 +219,29 @@ fn letters_are_replayed_once_and_can_be_seen_meanwhile() {
     assert_eq!(letters.figures().bytes_max, 2 << 20);
     assert!(DeadLetters::new(path).open(1 << 20).unwrap_err().contains("in use"));
 }
+
+/// Thousands are replayed, a batch at a time, while others stay.
+#[test]
+fn many_letters_are_replayed_in_batches() {
+    let dir = tempfile::tempdir().unwrap();
+    let letters = DeadLetters::new(directory(dir.path(), "out"));
+    letters.open(16 << 20).unwrap();
+    let many: Vec<Letter> = (0..6000).map(|number| letter(number, 20)).collect();
+    letters.put(&many).unwrap();
+    assert_eq!(letters.ask_replay(&Wanted::All), Ok(6000));
+    // Those that come later are not meant.
+    letters.put(&[letter(6000, 20)]).unwrap();
+    let (mut replayed, mut batches) = (Vec::new(), 0);
+    loop {
+        let batch = letters.next_replay(4000).unwrap();
+        if batch.is_empty() {
+            break;
+        }
+        replayed.extend(batch.iter().map(|letter| letter.envelope.number));
+        batches += 1;
+        letters.replayed(&batch.iter().map(|letter| letter.id).collect::<Vec<_>>()).unwrap();
+    }
+    assert_eq!(replayed, (0..6000).collect::<Vec<_>>());
+    assert!(batches > 40, "{batches} batches");
+    assert_eq!(letters.figures().payloads, 1);
+}
