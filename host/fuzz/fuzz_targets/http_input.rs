@@ -53,7 +53,8 @@ fn read(bytes: &[u8], piece: usize) -> (Vec<bool>, u64) {
     let figures = input.ledger.figures();
     assert_eq!(figures.received, figures.decoded + figures.rejected.values().sum::<u64>());
     let said = String::from_utf8(out).expect("answers are texts");
-    let answers = said.split("HTTP/1.1 ").skip(1).map(|answer| answer.starts_with(['4', '5']));
+    let answers = said.lines().filter_map(|line| line.strip_prefix("HTTP/1.1 "));
+    let answers = answers.map(|answer| answer.starts_with(['4', '5']));
     (answers.collect(), figures.events)
 }
 
