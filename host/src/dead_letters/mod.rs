@@ -37,19 +37,11 @@ pub use envelope::Envelope;
 pub use letters::{DeadLetters, LetterFigures, Unkept};
 pub use store::{Letter, Wanted};
 
-/// The directory of an exporter's dead letters: letters, digits, `-`, `_` and `.` of its name stay,
-/// but for a first `.`; other bytes become `%XX`.
+use crate::spool;
+
+/// The directory of an exporter's dead letters, named as its spool is.
 pub fn directory(state_dir: &Path, exporter: &str) -> PathBuf {
-    let mut name = String::new();
-    for (at, byte) in exporter.bytes().enumerate() {
-        let is_plain =
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') || byte == b'.' && at > 0;
-        match is_plain {
-            true => name.push(char::from(byte)),
-            false => name.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    parent(state_dir).join(name)
+    parent(state_dir).join(spool::directory_name(exporter))
 }
 
 /// Where the directories of all exporters are.
