@@ -3,7 +3,7 @@
 //! # Promises
 //!
 //! * Each exporter with `dead_letters = keep` has a directory, `STATE_DIR/dead-letters/NAME`, which
-//!   is a [spool](crate::spool): what has been put in is synced, and survives whatever ends the
+//!   is a [spool]: what has been put in is synced, and survives whatever ends the
 //!   host. It never takes more than `dead_letters_max_size`; what does not fit is counted
 //!   as `not_kept` and told of.
 //! * A letter has a number, its *id*, for as long as it lies there: the spool's sequence number.

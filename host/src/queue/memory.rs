@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::{
     Batch, Receipt, Wake,
@@ -338,17 +338,6 @@ impl Queue {
         self.taken(batch);
     }
 
-    /// Takes the batch that has waited longest, or `None` after `patience`.
-    pub fn take(&self, patience: Duration) -> Option<Batch> {
-        match self.receiver.recv_timeout(patience) {
-            Ok(batch) => {
-                self.taken(&batch);
-                Some(batch)
-            }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
-    }
-
     /// Gives back a batch that is done, for its memory.
     pub fn recycle(&self, mut batch: Batch) {
         batch.clear();
@@ -379,11 +368,17 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::VecDeque, sync::Arc, time::Duration};
+    use std::{collections::VecDeque, sync::Arc};
 
     use super::{Batch, Pushed, Queue, QueueFull, Wake};
     use crate::queue::{Promise, Standing};
     use crate::telemetry::ledger::ExporterLedger;
+
+    fn take(queue: &Queue) -> Option<Batch> {
+        let batch = queue.receiver().try_recv().ok()?;
+        queue.received(&batch);
+        Some(batch)
+    }
 
     fn batch(payload: &[u8]) -> Batch {
         let mut batch = Batch::default();
@@ -414,7 +409,7 @@ mod tests {
             }
             assert_eq!(queue.has_room_for(1), full == 0, "{when_full:?}");
             let mut left = Vec::new();
-            while let Some(batch) = queue.take(Duration::ZERO) {
+            while let Some(batch) = take(&queue) {
                 left.push(batch.payload(0).to_vec());
             }
             assert_eq!(left, expected, "{when_full:?}");
@@ -456,7 +451,7 @@ mod tests {
         let wake = Wake::new().unwrap();
         queue.on_room(wake.clone());
         assert!(!is_awake(&wake));
-        assert!(queue.take(Duration::ZERO).is_some());
+        assert!(take(&queue).is_some());
         assert!(is_awake(&wake));
         assert!(matches!(queue.push_early(batch(b"2")), Pushed::Taken(_)));
     }
@@ -478,7 +473,7 @@ mod tests {
             assert!(matches!(queue.push(batch(&number.to_le_bytes())), Pushed::Taken(_)));
             model.push_back(number.to_le_bytes());
             if number % 3 == 0 {
-                let batch = queue.take(Duration::ZERO).unwrap();
+                let batch = take(&queue).unwrap();
                 assert_eq!(batch.payload(0), model.pop_front().unwrap());
                 queue.recycle(batch);
             }
