@@ -39,6 +39,7 @@ pub struct Outlet {
 
 /// The part of the queue that is on disk.
 struct Spooled {
+    exporter: String,
     disk: Arc<Disk>,
     spooler: Option<Spooler>,
     opening: Opening,
@@ -77,6 +78,7 @@ impl Outlet {
             Some(disk) => {
                 let (spooler, opening) = Spooler::start(&queue, disk, &ledger, wants.successor)?;
                 Some(Spooled {
+                    exporter: queue.exporter().to_owned(),
                     disk: Arc::clone(disk),
                     spooler: Some(spooler),
                     opening,
@@ -240,11 +242,13 @@ impl Spooled {
         if lost != self.lost {
             ledger.dropped(DropReason::Damaged, lost.payloads - self.lost.payloads);
             self.lost = lost;
+            self.disk.now_has(reader.queued());
         }
         let (findings, _) = reader.take_findings();
         let identity = reader.identity();
         for finding in findings {
-            log::warn!("spool {}: {finding}", self.disk.plan.directory.display());
+            let directory = self.disk.plan.directory.display();
+            log::warn!("exporter {}: spool {directory}: {finding}", self.exporter);
         }
         if let Err(error) = result {
             self.complain(&error);
@@ -274,8 +278,8 @@ impl Spooled {
 
     fn complain(&self, error: &io::Error) {
         if let Some(held) = self.trouble.pass(Instant::now()) {
-            let directory = self.disk.plan.directory.display();
-            log::warn!("spool {directory}: {error} ({held} more held back)");
+            let (exporter, directory) = (&self.exporter, self.disk.plan.directory.display());
+            log::warn!("exporter {exporter}: spool {directory}: {error} ({held} more held back)");
         }
     }
 }

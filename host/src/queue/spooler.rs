@@ -22,8 +22,12 @@ use crate::{
     },
 };
 
-/// How long it waits without being called, before it looks whether it is to end.
+/// How long it waits for room in the spool before it tries again without being called.
 const TICK: Duration = Duration::from_millis(100);
+
+/// How long it waits for something to do. It is called for everything; this is for calls that a bug
+/// would lose.
+const IDLE_TICK: Duration = Duration::from_secs(10);
 
 /// How often it tries to open a spool that the exporter's predecessor is about to leave.
 const SUCCESSION_TICK: Duration = Duration::from_millis(20);
@@ -200,7 +204,7 @@ impl Spooling {
             let first = select! {
                 recv(queue.receiver()) -> batch => batch.ok(),
                 recv(self.disk.pressure.calls()) -> _ => None,
-                default(TICK) => None,
+                default(IDLE_TICK) => None,
             };
             let Some(first) = first else {
                 if self.disk.drains() && (self.disk.gives_up() || queue.is_empty()) {
@@ -231,10 +235,13 @@ impl Spooling {
 
     /// Moves the oldest when the memory is nearly full, and everything at the end.
     fn run_spill(&mut self) {
+        let mut room = true;
         loop {
-            self.disk.pressure.wait(TICK);
+            if room {
+                self.disk.pressure.wait(IDLE_TICK);
+            }
             let drains = self.disk.drains();
-            let room = self.spill(if drains { 0 } else { self.queue.bytes_max() / 2 });
+            room = self.spill(if drains { 0 } else { self.queue.bytes_max() / 2 });
             if drains && (self.disk.gives_up() || room && self.queue.is_empty()) {
                 return;
             }
