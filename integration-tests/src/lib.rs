@@ -24,11 +24,13 @@ mod ledger;
 pub mod load;
 pub mod outside;
 pub mod peers;
+mod small_disk;
 mod workdir;
 
 pub use command::{Done, binary, build_dir, command, fantail, feed, run};
 pub use host::{Ended, Host, Starting};
 pub use ledger::{Counts, ExporterLedger, InputLedger};
+pub use small_disk::SmallDisk;
 pub use workdir::{Workdir, data, repository};
 
 use std::{

@@ -10,7 +10,9 @@ use std::{
     thread,
 };
 
-use fantail_integration_tests::{Host, Workdir, events, fantail, peers::send_unix, wait_for};
+use fantail_integration_tests::{
+    Host, SmallDisk, Workdir, events, fantail, peers::send_unix, wait_for,
+};
 use rustix::process::Signal;
 
 /// An input, and an exporter `out` into files, with these settings, that gets everything.
@@ -261,41 +263,56 @@ fn lines_are_synced_when_that_is_asked_for() {
     }
 }
 
-/// A small file system of its own, as long as it is not dropped.
-struct SmallDisk(std::path::PathBuf);
-
-impl SmallDisk {
-    /// `None` when there is no right to mount anything.
-    fn mount(path: &Path) -> Option<Self> {
-        fs::create_dir(path).unwrap();
-        let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", "size=256k", "none"]).arg(path);
-        let mounted = rustix::process::geteuid().is_root() && command.status().unwrap().success();
-        mounted.then(|| SmallDisk(path.to_owned()))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        Command::new("umount").arg("-l").arg(&self.0).status().unwrap();
-    }
-}
-
 #[test]
 fn a_full_disk_tears_no_line() {
     for settings in ["out", "%{event}", "out\n  file_rotate_size = 50 KiB"] {
         let dir = Workdir::new();
-        // Mounting takes rights that not everybody has who runs this.
-        let Some(_disk) = SmallDisk::mount(&dir.path("disk")) else { return };
-        fs::write(dir.path("disk/filler"), vec![0; 180 << 10]).unwrap();
+        let Some(disk) = SmallDisk::mount(&dir.path("disk"), 256) else { return };
+        disk.fill(180);
         let host = Host::start(&dir, &config(&format!("  file_path = $DIR/disk/{settings}")));
         let sent = send_all(&dir, &["a"], 1_000);
         let said = host.wait_for_log("payloads not delivered");
         assert!(said.contains("No space left"), "{said}");
-        fs::remove_file(dir.path("disk/filler")).unwrap();
+        disk.free();
         host.wait_for_log("delivering again");
         let ended = host.stop().expect_status(0);
         assert_eq!(ended.exporter("out").delivered, 1_000);
         assert_eq!(lines_below(&dir.path("disk")), sorted(sent));
     }
+}
+
+/// While the disk is full, what finds no room in the queue is dropped and counted; nothing else is
+/// missing, and no line is torn.
+fn check_drops_on_a_full_disk(queue_full: &str) {
+    const EVENTS: usize = 10_000;
+    let dir = Workdir::new();
+    let Some(disk) = SmallDisk::mount(&dir.path("disk"), 4096) else { return };
+    disk.fill(4000);
+    let settings = format!(
+        "  file_path = $DIR/disk/out\n  queue_full = {queue_full}\n  queue_max_size = 64 KiB\n  \
+         batch_max_size = 4 KiB"
+    );
+    let host = Host::start(&dir, &config(&settings));
+    let sent = send_all(&dir, &["a"], EVENTS);
+    host.wait_for_log("No space left");
+    disk.free();
+    host.wait_for_log("delivering again");
+    let ledger = host.stop().expect_status(0).exporter("out");
+    assert_eq!((ledger.matched, ledger.queued), (EVENTS as u64, 0));
+    assert!(ledger.dropped("queue_full") > 0);
+    assert_eq!(ledger.delivered + ledger.dropped("queue_full"), EVENTS as u64);
+    let arrived = dir.lines("disk/out");
+    assert_eq!(arrived.len() as u64, ledger.delivered);
+    let sent: std::collections::HashSet<_> = sent.into_iter().collect();
+    assert!(arrived.iter().all(|line| sent.contains(line)), "a line is torn");
+}
+
+#[test]
+fn a_full_disk_drops_the_newest_exactly() {
+    check_drops_on_a_full_disk("drop_newest");
+}
+
+#[test]
+fn a_full_disk_drops_the_oldest_exactly() {
+    check_drops_on_a_full_disk("drop_oldest");
 }

@@ -1,14 +1,12 @@
 //! Queues on disk: what is in them outlives the peer, the host and the configuration.
 
 use std::{
-    fs,
-    process::Command,
     thread,
     time::{Duration, Instant},
 };
 
 use fantail_integration_tests::{
-    Host, PATIENCE, Workdir, events, fantail,
+    Host, PATIENCE, SmallDisk, Workdir, events, fantail,
     peers::{LineSink, send_unix},
 };
 use rustix::process::Signal;
@@ -232,21 +230,17 @@ fn one_spool_is_one_hosts() {
     host.stop().expect_status(0);
 }
 
+/// A disk with room for a part of the events, of which most is taken.
+fn nearly_full(dir: &Workdir) -> Option<SmallDisk> {
+    let disk = SmallDisk::mount(&dir.path("state"), 1024)?;
+    disk.fill(600);
+    Some(disk)
+}
+
 #[test]
 fn a_full_disk_waits_for_space() {
     let dir = Workdir::new();
-    let state = dir.path("state");
-    fs::create_dir(&state).unwrap();
-    let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=1m,mode=0700", "none"])
-        .arg(&state)
-        .status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        // Mounting is the privilege of root.
-        return;
-    }
-    let filling = state.join("filling");
-    fs::write(&filling, vec![0; 600 << 10]).unwrap();
+    let Some(disk) = nearly_full(&dir) else { return };
     let host = Host::start(&dir, &config("durable", "queue_max_size = 64 KiB"));
     let sender = thread::spawn({
         let socket = dir.path("in.sock");
@@ -255,11 +249,46 @@ fn a_full_disk_waits_for_space() {
     });
     host.wait_for_log("No space left on device");
     assert!(!sender.is_finished());
-    fs::remove_file(&filling).unwrap();
+    disk.free();
     let sink = LineSink::listen(dir.path("out.sock"));
     sender.join().unwrap();
     assert_eq!(numbers(&sink.wait_for(EVENTS)), Vec::from_iter(0..EVENTS));
     let ledger = host.stop().expect_status(0).exporter("out");
     assert_eq!((ledger.delivered, ledger.queued), (EVENTS as u64, 0));
-    Command::new("umount").arg(&state).status().unwrap();
+}
+
+/// While the disk is full, exactly what is counted as dropped is missing, and nobody waits.
+fn check_drops_on_a_full_disk(queue: &str, queue_full: &str) {
+    let dir = Workdir::new();
+    let Some(disk) = nearly_full(&dir) else { return };
+    let more = format!("queue_max_size = 64 KiB\n  queue_full = {queue_full}");
+    let host = Host::start(&dir, &config(queue, &more));
+    send(&dir, 0..EVENTS);
+    host.wait_for_log("No space left on device");
+    disk.free();
+    let sink = LineSink::listen(dir.path("out.sock"));
+    let until = Instant::now() + PATIENCE;
+    while exporter(&dir)["queued"] != 0 {
+        assert!(Instant::now() < until, "{}", exporter(&dir));
+        thread::sleep(Duration::from_millis(20));
+    }
+    // With space again, everything passes.
+    let before = exporter(&dir)["delivered"].as_u64().unwrap();
+    send(&dir, EVENTS..EVENTS + 10);
+    let lines = sink.wait_for(before as usize + 10);
+    let ledger = host.stop().expect_status(0).exporter("out");
+    assert_eq!((ledger.delivered, ledger.queued), (before + 10, 0));
+    assert!(ledger.dropped("queue_full") > 0);
+    assert_eq!(ledger.delivered + ledger.dropped("queue_full"), EVENTS as u64 + 10);
+    assert_eq!(lines.len() as u64, ledger.delivered);
+    assert!(numbers(&lines).is_sorted_by(|one, other| one < other), "in order, each once");
+}
+
+#[test]
+fn a_full_disk_drops_exactly() {
+    for queue in ["durable", "spill"] {
+        for queue_full in ["drop_newest", "drop_oldest"] {
+            check_drops_on_a_full_disk(queue, queue_full);
+        }
+    }
 }
