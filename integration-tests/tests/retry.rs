@@ -393,7 +393,9 @@ fn what_is_a_dead_letter_is_no_more_in_a_durable_queue() {
     let host = Host::start(&dir, &text);
     // The same name as in the spool, where it is no more.
     assert_eq!(letters(&dir, &["replay", "--all"]).text(), "out: 1 dead letter to be sent again\n");
-    let seen = wait_for_exporter(&dir, "it to be dead again", |seen| seen["replayed"] == 1);
+    let seen = wait_for_exporter(&dir, "it to be dead again", |seen| {
+        seen["dead_lettered"]["refused"] == 1
+    });
     assert_eq!((&seen["recovered"], &seen["queued"]), (&0.into(), &0.into()), "{seen}");
     let ledger = host.stop().expect_status(0).exporter("out");
     assert_eq!((ledger.replayed, ledger.dead_letters["refused"]), (1, 1));
