@@ -7,7 +7,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use clap::{Args, Subcommand};
@@ -23,7 +22,7 @@ use super::{
 use crate::{
     dead_letters::{self, DeadLetters, Letter, Wanted, look},
     exit_code::Exit,
-    spool::{Directory, ErrorKind},
+    spool::{Directory, ErrorKind, micros_now},
 };
 
 /// How much of a payload a list shows, in characters.
@@ -339,9 +338,4 @@ fn beginning(payload: &[u8]) -> String {
         shown.push_str("...");
     }
     shown
-}
-
-fn micros_now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }

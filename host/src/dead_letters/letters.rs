@@ -2,9 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs::DirBuilder,
     io,
-    os::unix::fs::DirBuilderExt,
     path::PathBuf,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -88,10 +86,6 @@ impl DeadLetters {
         let mut open = self.lock();
         if open.as_ref().is_some_and(|open| open.max_size == max_size) {
             return Ok(());
-        }
-        if let Some(parent) = self.directory.parent() {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(parent);
-            made.map_err(|error| format!("{}: {error}", parent.display()))?;
         }
         // Both halves have to go before it can be opened anew.
         *open = None;

@@ -73,7 +73,7 @@ struct Record<'a> {
 impl Store<Directory> {
     /// Opens the directory, or makes it.
     pub(super) fn open(path: &Path, max_size: u64) -> Result<(Self, Vec<Finding>), spool::Error> {
-        let opened = spool::open(path, Options { max_size })?;
+        let opened = spool::open_below(path, Options { max_size })?;
         Ok((Store { writer: opened.writer, reader: opened.reader }, opened.findings))
     }
 }

@@ -1,9 +1,6 @@
 //! Payloads that an exporter does not try again: into its dead letters, and out again.
 
-use std::{
-    sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Instant};
 
 use super::{
     exporter::{State, held_back},
@@ -12,6 +9,7 @@ use super::{
 use crate::{
     dead_letters::{DeadLetters, Envelope, Letter, Unkept},
     queue::Batch,
+    spool::micros_now,
     telemetry::ledger::{DeadReason, DropReason},
 };
 
@@ -68,8 +66,7 @@ impl Burial {
         replaying: &Replaying,
         now: Instant,
     ) -> Unkept {
-        let micros = micros_now();
-        let age = u64::try_from(batch.age(now).as_micros()).unwrap_or(u64::MAX);
+        let (died_at, batch_read_at) = (micros_now(), batch.read_at(now));
         let letter = |dead: &Dead| {
             let index = dead.index;
             let read_at = replaying.letters.get(index).map(|(_, read_at)| *read_at);
@@ -80,14 +77,14 @@ impl Burial {
                 content_type: self.content_type.clone(),
                 reason: dead.reason.name().to_owned(),
                 detail: dead.detail.clone(),
-                died_at: micros,
+                died_at,
                 attempts: dead.attempts,
                 source: batch.first(batch.len()).source,
                 number: batch.numbers()[index],
                 label_parts: batch.label_parts(),
                 label: batch.label(index).unwrap_or_default().to_vec(),
             };
-            let read_at = read_at.unwrap_or(micros.saturating_sub(age));
+            let read_at = read_at.unwrap_or(batch_read_at);
             Letter { id: 0, read_at, envelope, payload: batch.payload(index).to_vec() }
         };
         let letters: Vec<Letter> = dead.iter().map(letter).collect();
@@ -104,24 +101,15 @@ impl Burial {
         let (mut batch, mut replaying) = (Batch::default(), Replaying::default());
         let mut numbers = Vec::new();
         for letter in letters.iter().take_while(|letter| letter.envelope.source == source) {
-            let Envelope { number, label_parts, label, .. } = &letter.envelope;
             let Ok(()) = batch.append::<std::convert::Infallible>(|bytes| {
                 bytes.extend_from_slice(&letter.payload);
                 Ok(())
             });
-            match self.label_parts {
-                0 => {}
-                wanted if wanted == *label_parts => {
-                    batch.append_label(wanted, |bytes| bytes.extend_from_slice(label));
-                }
-                // The driver wants to know other things now: it gets empty values.
-                wanted => batch.append_label(wanted, |bytes| {
-                    bytes.extend(std::iter::repeat_n(b'\t', wanted - 1));
-                }),
-            }
-            numbers.push(*number);
+            numbers.push(letter.envelope.number);
             replaying.letters.push((letter.id, letter.read_at));
         }
+        let labels = letters.iter().take(numbers.len()).map(|letter| &*letter.envelope.label);
+        batch.label_all(self.label_parts, labels);
         batch.number(source, numbers);
         // Its age counts from now on, or a limit would end it at once.
         batch.begin(Instant::now());
@@ -212,9 +200,4 @@ impl State {
             );
         }
     }
-}
-
-fn micros_now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }

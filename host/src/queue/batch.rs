@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use fantail_sdk::abi::Payloads;
 
 use super::{Promise, Receipt};
+use crate::spool::micros_now;
 
 /// Some payloads, one behind the other, and beside them their labels, if the driver
 /// wants any.
@@ -83,6 +84,13 @@ impl Batch {
         self.begun.map_or(Duration::ZERO, |begun| now.saturating_duration_since(begun))
     }
 
+    /// When what the first payload was made from was read, by the clock on the wall:
+    /// microseconds since 1970.
+    pub fn read_at(&self, now: Instant) -> u64 {
+        let age = u64::try_from(self.age(now).as_micros()).unwrap_or(u64::MAX);
+        micros_now().saturating_sub(age)
+    }
+
     /// The first `count` payloads with their labels and numbers.
     ///
     /// # Panics
@@ -156,15 +164,23 @@ impl Batch {
         debug_assert_eq!(self.label_ends.len(), self.ends.len(), "a label for each payload");
     }
 
-    /// Gives all payloads their labels, of `parts` values each.
+    /// Gives all payloads the labels that were kept with them, of `parts` values each; none if
+    /// that is 0. A driver that wants other values now than when a label was written gets empty
+    /// ones.
     pub fn label_all<'l>(&mut self, parts: usize, labels: impl Iterator<Item = &'l [u8]>) {
         self.labels.clear();
         self.label_ends.clear();
+        self.label_parts = parts;
+        let Some(tabs_max) = parts.checked_sub(1) else { return };
         for label in labels {
-            self.labels.extend_from_slice(label);
+            let tabs = label.iter().filter(|byte| **byte == b'\t').count();
+            if tabs == tabs_max {
+                self.labels.extend_from_slice(label);
+            } else {
+                self.labels.extend(std::iter::repeat_n(b'\t', tabs_max));
+            }
             self.label_ends.push(end(&self.labels));
         }
-        self.label_parts = parts;
         debug_assert_eq!(self.label_ends.len(), self.ends.len(), "a label for each payload");
     }
 

@@ -11,11 +11,11 @@ use crossbeam_channel::{Receiver, never};
 
 use super::{
     Batch, Queue,
-    disk::{Disk, DiskUse, micros_now},
+    disk::{Disk, DiskUse},
     spooler::{Opening, Spooler},
 };
 use crate::{
-    spool::{Amount, Directory, Reader, Taken},
+    spool::{Amount, Directory, Reader, Taken, micros_now},
     telemetry::{
         ledger::{DropReason, ExporterLedger},
         log::RateLimit,

@@ -1,8 +1,7 @@
 //! The thread that moves a queue's batches from memory to the spool.
 
 use std::{
-    fs, io,
-    os::unix::fs::DirBuilderExt,
+    io,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -12,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::{
     Batch, Queue, QueueFull,
-    disk::{Disk, DiskUse, micros_now},
+    disk::{Disk, DiskUse},
 };
 use crate::{
     spool::{self, Directory, ErrorKind, Opened, Options, Payload, Reader, Stop, Writer},
@@ -73,6 +72,7 @@ impl Spooler {
         let (queue, disk) = (Arc::clone(queue), Arc::clone(disk));
         let (ledger, shared) = (Arc::clone(ledger), Arc::clone(&disk));
         let exporter = queue.exporter().to_owned();
+        let name = format!("spool {exporter}");
         let run = move || {
             let Some(opened) = opened.or_else(|| succeed(&exporter, &shared)) else { return };
             // What a predecessor of this process left is in the ledger already.
@@ -81,13 +81,6 @@ impl Spooler {
             let trouble = RateLimit::new(LOG_INTERVAL);
             Spooling { exporter, queue, disk: shared, ledger, writer, trouble }.run();
         };
-        let name = format!(
-            "spool {}",
-            disk.plan
-                .directory
-                .file_name()
-                .map_or_else(Default::default, |name| name.to_string_lossy().into_owned(),)
-        );
         let handle = thread::Builder::new().name(name).spawn(run)?;
         Ok((Spooler { handle, disk }, opening))
     }
@@ -117,11 +110,7 @@ impl Spooler {
 }
 
 fn open(disk: &Disk) -> Result<Opened<Directory>, spool::Error> {
-    if let Some(parent) = disk.plan.directory.parent() {
-        // What can't be made is told of when the spool is opened there.
-        let _ = fs::DirBuilder::new().recursive(true).mode(0o700).create(parent);
-    }
-    spool::open(&disk.plan.directory, Options { max_size: disk.plan.max_size })
+    spool::open_below(&disk.plan.directory, Options { max_size: disk.plan.max_size })
 }
 
 /// Opens the spool as soon as whoever has it leaves it.
@@ -297,7 +286,7 @@ impl Spooling {
     /// wait.
     fn append(&mut self, moving: &mut Moving) -> bool {
         let Moving { batch, done } = moving;
-        let read_at = micros_now().saturating_sub(micros(batch.age(Instant::now())));
+        let read_at = batch.read_at(Instant::now());
         loop {
             let appended = self.writer.append(Payload::of(batch, read_at).skip(*done));
             *done += (appended.sequences.end - appended.sequences.start) as usize;
@@ -378,8 +367,4 @@ impl Spooling {
             log::warn!("exporter {exporter}: spool {directory}: {what} ({held} more held back)");
         }
     }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

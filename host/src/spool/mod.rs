@@ -120,8 +120,9 @@ mod contents;
 #[cfg(test)]
 mod tests;
 
-use std::{io, ops::Range, path::Path};
+use std::{fs::DirBuilder, io, ops::Range, os::unix::fs::DirBuilderExt, path::Path};
 
+use fantail_sdk::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub use contents::{Contents, Item, Kept};
@@ -172,6 +173,11 @@ pub fn open(path: &Path, options: Options) -> Result<Opened<Directory>, Error> {
     open::open(Directory::lock(path)?, options)
 }
 
+/// The moment, as records have it: microseconds since 1970.
+pub fn micros_now() -> u64 {
+    u64::try_from(Timestamp::now().as_micros()).unwrap_or(0)
+}
+
 /// The name of a directory for something that may be called anything: letters, digits, `-`, `_`
 /// and `.` stay, but for a first `.`; other bytes become `%XX`.
 pub fn directory_name(text: &str) -> String {
@@ -181,6 +187,19 @@ pub fn directory_name(text: &str) -> String {
         Some(rest) => format!("%2E{rest}"),
         None => name,
     }
+}
+
+/// As [`open`], but makes the directories above the spool's as well (0700).
+///
+/// # Errors
+///
+/// See [`open`].
+pub fn open_below(path: &Path, options: Options) -> Result<Opened<Directory>, Error> {
+    if let Some(parent) = path.parent() {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(parent);
+        made.map_err(|error| Error::io(parent, &error))?;
+    }
+    open(path, options)
 }
 
 /// Opens the spool in a storage, or makes it.

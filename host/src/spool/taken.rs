@@ -56,20 +56,11 @@ impl Taken {
         &self.labels[start..self.label_ends[index] as usize]
     }
 
-    /// Takes the payloads out as a batch, whose labels have `label_parts` values. (A driver that
-    /// wants other values now than when its labels were written gets empty ones.)
+    /// Takes the payloads out as a batch, whose labels have `label_parts` values.
     pub fn take_batch(&mut self, source: u128, label_parts: usize) -> Batch {
         let mut batch = std::mem::take(&mut self.batch);
         batch.number(source, self.sequences.iter().copied());
-        if label_parts > 0 {
-            let empty = vec![b'\t'; label_parts - 1];
-            let labels = (0..self.len()).map(|index| {
-                let label = self.label(index);
-                let tabs = label.iter().filter(|byte| **byte == b'\t').count();
-                if tabs == label_parts - 1 { label } else { &empty }
-            });
-            batch.label_all(label_parts, labels);
-        }
+        batch.label_all(label_parts, (0..self.len()).map(|index| self.label(index)));
         batch
     }
 
