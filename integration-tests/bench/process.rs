@@ -22,16 +22,6 @@ pub(crate) fn threads(pid: u32) -> Vec<(String, f64)> {
     threads.map(thread).collect()
 }
 
-/// How much memory of a process is resident, and how much was at most, in KiB.
-pub(crate) fn memory_kib(pid: u32) -> (u64, u64) {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.trim_end_matches("kB").trim().parse().unwrap()
-    };
-    (field("VmRSS:"), field("VmHWM:"))
-}
-
 /// The child of `parent` whose program has this name.
 pub(crate) fn child(parent: u32, name: &str) -> Option<u32> {
     let pids = fs::read_dir("/proc").unwrap();

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fantail_integration_tests::{PATIENCE, Workdir, load::Load};
+use fantail_integration_tests::{PATIENCE, Workdir, load::Load, memory_kib};
 
 use crate::{
     process,
@@ -149,7 +149,7 @@ fn cpu_seconds(running: &dyn Running) -> f64 {
 
 /// What is resident now, and was at most.
 fn memory(running: &dyn Running) -> (u64, u64) {
-    let each = running.pids().into_iter().map(process::memory_kib);
+    let each = running.pids().into_iter().map(memory_kib);
     each.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
 }
 

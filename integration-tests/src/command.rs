@@ -4,7 +4,7 @@ use std::{
     env,
     ffi::OsStr,
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     thread,
 };
@@ -99,4 +99,12 @@ pub fn run(command: &mut Command, input: &[u8]) -> Done {
     writer.join().unwrap();
     let stderr = String::from_utf8_lossy(&stderr).into_owned();
     Done { status: status.code(), stdout, stderr }
+}
+
+/// What `fantail status --json` says of the host that listens at this socket.
+pub fn status(socket: impl AsRef<Path>) -> serde_json::Value {
+    let socket = socket.as_ref().to_str().unwrap();
+    let done = fantail(["status", "--json", "--socket-path", socket]);
+    assert_eq!(done.status, Some(0), "{done:?}");
+    serde_json::from_str(done.text()).unwrap()
 }

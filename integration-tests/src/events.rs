@@ -10,6 +10,19 @@ pub fn json(name: &str, n: usize) -> String {
     json_with(name, &format!("\"n\":{n}"))
 }
 
+/// The `n` of each of the lines that [`json`] writes.
+///
+/// # Panics
+///
+/// When a line has none at its end.
+pub fn numbers(lines: &[String]) -> Vec<usize> {
+    let number = |line: &String| {
+        let digits = line.rsplit_once("\"n\":").expect("a number").1;
+        digits.trim_end_matches('}').parse().expect("a number")
+    };
+    lines.iter().map(number).collect()
+}
+
 /// A line of JSON: an event with these members of its `fields`.
 pub fn json_with(name: &str, fields: &str) -> String {
     format!(

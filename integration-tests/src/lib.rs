@@ -27,7 +27,7 @@ pub mod peers;
 mod small_disk;
 mod workdir;
 
-pub use command::{Done, binary, build_dir, command, fantail, feed, run};
+pub use command::{Done, binary, build_dir, command, fantail, feed, run, status};
 pub use host::{Ended, Host, Starting};
 pub use ledger::{Counts, ExporterLedger, InputLedger};
 pub use small_disk::SmallDisk;
@@ -56,4 +56,14 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < until, "waited in vain for {what}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// How much memory of a process is resident, and how much was at most, in KiB.
+pub fn memory_kib(pid: u32) -> (u64, u64) {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim_end_matches("kB").trim().parse().unwrap()
+    };
+    (field("VmRSS:"), field("VmHWM:"))
 }

@@ -1,6 +1,6 @@
 //! Peers that want more than there is for them, and the others beside them.
 
-use fantail_integration_tests::{Host, Workdir, events, fantail, peers::StatsClient};
+use fantail_integration_tests::{Host, Workdir, events, fantail, peers::StatsClient, status};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -32,10 +32,7 @@ metric everything {{
 
 /// What the running host in `dir` says of its input.
 fn input_status(dir: &Workdir) -> Value {
-    let reader = dir.path("reader");
-    let done = fantail(["status", "--json", "--socket-path", reader.to_str().unwrap()]);
-    let status: Value = serde_json::from_str(done.text()).unwrap();
-    status["inputs"][0].clone()
+    status(dir.path("reader"))["inputs"][0].take()
 }
 
 /// A connection that was let in.

@@ -1,8 +1,8 @@
 //! As many groups as a metric may have, and a hundred times more that want to be one.
 
-use std::{fmt::Write as _, fs, io::Write, net::Shutdown, os::unix::net::UnixStream};
+use std::{fmt::Write as _, io::Write, net::Shutdown, os::unix::net::UnixStream};
 
-use fantail_integration_tests::{Host, Workdir, fantail};
+use fantail_integration_tests::{Host, Workdir, fantail, memory_kib};
 
 const USERS: usize = 1_000_000;
 
@@ -24,13 +24,6 @@ metric users {
 }
 ";
 
-/// What is resident, in KiB.
-fn resident(pid: u32) -> usize {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 fn send(dir: &Workdir, users: std::ops::Range<usize>) {
     let mut stream = UnixStream::connect(dir.path("in.sock")).unwrap();
     let mut lines = String::new();
@@ -51,9 +44,9 @@ fn a_million_users_make_ten_thousand_series() {
     let dir = Workdir::new();
     let host = Host::start(&dir, CONFIG);
     send(&dir, 0..2 * SERIES_MAX);
-    let at_the_bound = resident(host.pid());
+    let at_the_bound = memory_kib(host.pid()).0;
     send(&dir, 2 * SERIES_MAX..USERS);
-    let in_the_end = resident(host.pid());
+    let in_the_end = memory_kib(host.pid()).0;
     // Ten thousand users more would take some 4 MiB; there are a million.
     assert!(in_the_end < at_the_bound + (8 << 10), "{at_the_bound} KiB, then {in_the_end} KiB");
     let socket = dir.path("reader.sock");

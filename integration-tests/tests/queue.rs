@@ -10,6 +10,7 @@ use std::{
 
 use fantail_integration_tests::{
     Host, PATIENCE, Workdir, events,
+    events::numbers,
     peers::{LineSink, send_unix},
 };
 
@@ -40,14 +41,6 @@ metric all {{
 }}
 "
     )
-}
-
-fn numbers(lines: &[String]) -> Vec<usize> {
-    let number = |line: &String| {
-        let digits = line.rsplit_once("\"n\":").unwrap().1;
-        digits.trim_end_matches('}').parse().unwrap()
-    };
-    lines.iter().map(number).collect()
 }
 
 fn check_dead_sink(queue_full: &str) {

@@ -355,8 +355,7 @@ fn end_the_middle(queue: &str, signal: Signal) -> Vec<usize> {
     if queue == "durable" {
         // Nobody stops before all has come: what is on disk would stay there.
         let all_came = || {
-            let mut numbers: Vec<usize> =
-                last.lines("out").iter().map(|line| number(line)).collect();
+            let mut numbers = events::numbers(&last.lines("out"));
             numbers.sort_unstable();
             numbers.dedup();
             (numbers.len() == sent).then_some(())
@@ -367,7 +366,7 @@ fn end_the_middle(queue: &str, signal: Signal) -> Vec<usize> {
     assert_eq!(ended.exporter("out").delivered, sent as u64);
     running.stop().expect_status(0);
     end.stop().expect_status(0);
-    last.lines("out").iter().map(|line| number(line)).collect()
+    events::numbers(&last.lines("out"))
 }
 
 /// How many came more than once.
@@ -405,10 +404,6 @@ fn a_middle_that_is_stopped_again_and_again_loses_nothing() {
     let numbers = end_the_middle("memory", Signal::TERM);
     assert!(repeated(&numbers) <= DEATHS * 50, "{} came twice", repeated(&numbers));
     assert!((0..DEATHS * EACH).all(|n| numbers.contains(&n)));
-}
-
-fn number(line: &str) -> usize {
-    line.rsplit_once("\"n\":").unwrap().1.trim_end_matches('}').parse().unwrap()
 }
 
 #[test]

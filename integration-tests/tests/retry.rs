@@ -8,7 +8,7 @@ use std::sync::{
 use fantail_integration_tests::{
     Host, Workdir, events, fantail,
     peers::{HttpSink, Reply, get, send_unix},
-    wait_for,
+    status, wait_for,
 };
 use serde_json::Value;
 
@@ -57,10 +57,7 @@ fn expected(from: usize, to: usize) -> Vec<String> {
 
 /// What `fantail status --json` says of the exporter.
 fn exporter(dir: &Workdir) -> Value {
-    let socket = dir.path("reader.sock");
-    let done = fantail(["status", "--json", "-s", socket.to_str().unwrap()]);
-    let status: Value = serde_json::from_str(done.text()).unwrap();
-    status["exporters"][0].clone()
+    status(dir.path("reader.sock"))["exporters"][0].take()
 }
 
 /// Waits until the exporter is as `look` wants it.

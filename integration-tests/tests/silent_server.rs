@@ -1,7 +1,6 @@
 //! A server that takes connections and never answers.
 
 use std::{
-    fs,
     io::{Read, Write},
     net::Shutdown,
     os::unix::net::UnixStream,
@@ -10,7 +9,7 @@ use std::{
 };
 
 use fantail_integration_tests::{
-    Host, Workdir, events,
+    Host, Workdir, events, memory_kib,
     peers::{HttpSink, Reply},
 };
 
@@ -47,13 +46,6 @@ metric counted {{
     )
 }
 
-/// The most that was ever resident, in KiB.
-fn peak(pid: u32) -> usize {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 fn check(queue_full: &str) {
     let server = HttpSink::start(|_, _| Reply::never());
     let dir = Workdir::new();
@@ -69,7 +61,7 @@ fn check(queue_full: &str) {
     stream.read_to_end(&mut Vec::new()).unwrap();
     // Whatever the driver holds on to, it does by now.
     thread::sleep(Duration::from_secs(1));
-    let peak = peak(host.pid());
+    let (_, peak) = memory_kib(host.pid());
     assert!(peak < 100 << 10, "{peak} KiB");
     let ended = host.stop().expect_status(75);
     let ledger = ended.exporter("silent");

@@ -1,13 +1,13 @@
 //! Queues on disk: what is in them outlives the peer, the host and the configuration.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::{thread, time::Duration};
 
 use fantail_integration_tests::{
-    Host, PATIENCE, SmallDisk, Workdir, events, fantail,
+    Host, SmallDisk, Workdir, events,
+    events::numbers,
+    fantail,
     peers::{LineSink, send_unix},
+    status, wait_for,
 };
 use rustix::process::Signal;
 use serde_json::Value;
@@ -49,34 +49,21 @@ fn send(dir: &Workdir, numbers: std::ops::Range<usize>) {
     send_unix(dir.path("in.sock"), &events::lines(numbers.map(|n| events::json("e", n))));
 }
 
-fn numbers(lines: &[String]) -> Vec<usize> {
-    let number = |line: &String| {
-        let digits = line.rsplit_once("\"n\":").unwrap().1;
-        digits.trim_end_matches('}').parse().unwrap()
-    };
-    lines.iter().map(number).collect()
-}
-
 /// What the running host says of its exporter.
 fn exporter(dir: &Workdir) -> Value {
-    let socket = dir.path("reader.sock");
-    let shown = fantail(["status", "--json", "--socket-path", socket.to_str().unwrap()]);
-    assert_eq!(shown.status, Some(0), "{shown:?}");
-    let mut status: Value = serde_json::from_slice(&shown.stdout).unwrap();
-    status["exporters"][0].take()
+    status(dir.path("reader.sock"))["exporters"][0].take()
 }
 
 /// Waits until so many payloads are on the disk.
 fn wait_for_spooled(dir: &Workdir, count: u64) {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let exporter = exporter(dir);
-        if exporter["spool"]["payloads"] == count {
-            return;
-        }
-        assert!(Instant::now() < until, "{exporter}");
-        thread::sleep(Duration::from_millis(20));
-    }
+    wait_for("payloads on the disk", || {
+        (exporter(dir)["spool"]["payloads"] == count).then_some(())
+    });
+}
+
+/// Waits until nothing is under way any more.
+fn wait_until_all_ended(dir: &Workdir) {
+    wait_for("all to have ended", || (exporter(dir)["queued"] == 0).then_some(()));
 }
 
 #[test]
@@ -152,11 +139,7 @@ fn check_full(queue_full: &str) -> Vec<usize> {
     send(&dir, 0..EVENTS);
     let sink = LineSink::listen(dir.path("out.sock"));
     sink.wait_for(1000);
-    let until = Instant::now() + PATIENCE;
-    while exporter(&dir)["queued"] != 0 {
-        assert!(Instant::now() < until, "{}", exporter(&dir));
-        thread::sleep(Duration::from_millis(20));
-    }
+    wait_until_all_ended(&dir);
     let ended = host.stop().expect_status(0);
     let ledger = ended.exporter("out");
     let lines = sink.wait_for(usize::try_from(ledger.delivered).unwrap());
@@ -267,11 +250,7 @@ fn check_drops_on_a_full_disk(queue: &str, queue_full: &str) {
     host.wait_for_log("No space left on device");
     disk.free();
     let sink = LineSink::listen(dir.path("out.sock"));
-    let until = Instant::now() + PATIENCE;
-    while exporter(&dir)["queued"] != 0 {
-        assert!(Instant::now() < until, "{}", exporter(&dir));
-        thread::sleep(Duration::from_millis(20));
-    }
+    wait_until_all_ended(&dir);
     // With space again, everything passes.
     let before = exporter(&dir)["delivered"].as_u64().unwrap();
     send(&dir, EVENTS..EVENTS + 10);
