@@ -222,6 +222,35 @@ fn a_full_directory_of_dead_letters_drops_and_says_so() {
 }
 
 #[test]
+fn a_letter_that_is_refused_again_stays_where_there_is_no_room_for_another() {
+    let (server, is_well) = picky_server(400, |_| true);
+    let dir = Workdir::new();
+    let more = format!("{KEEP}  dead_letters_max_size = 1M\n  queue_max_size = 64 MiB");
+    let host = Host::start(&dir, &config(&server, &more));
+    let long =
+        |n: usize| events::json_with("e", &format!("\"n\":{n},\"x\":\"{}\"", "x".repeat(50_000)));
+    send_unix(dir.path("in.sock"), &events::lines((0..30).map(long)));
+    let seen = wait_for_exporter(&dir, "all to have ended", |seen| seen["queued"] == 0);
+    let not_kept = seen["dropped"]["not_kept"].clone();
+    let before = listed(&dir);
+    assert!((5..25).contains(&before.len()), "{seen}");
+    assert_eq!(letters(&dir, &["replay", "--all"]).status, Some(0));
+    let attempts = 30 + before.len();
+    wait_for("all to be sent", || (server.requests().len() >= attempts).then_some(()));
+    // What comes behind them is delivered when they are through.
+    is_well.store(true, Ordering::SeqCst);
+    send(&dir, 0, 1);
+    wait_for_exporter(&dir, "another event", |seen| seen["delivered"] == 1);
+    assert_eq!(listed(&dir), before);
+    assert_eq!(exporter(&dir)["dropped"]["not_kept"], not_kept);
+    assert_eq!(letters(&dir, &["replay", "--all"]).status, Some(0));
+    wait_for_exporter(&dir, "all to arrive", |seen| seen["delivered"] == before.len() + 1);
+    assert_eq!(listed(&dir), []);
+    let ledger = host.stop().expect_status(0).exporter("out");
+    assert_eq!(ledger.replayed, before.len() as u64);
+}
+
+#[test]
 fn a_state_dir_that_can_not_be_used_is_an_error_only_where_it_is_needed() {
     let (server, _) = picky_server(400, |_| false);
     let dir = Workdir::new();

@@ -198,6 +198,12 @@ impl DeadLetters {
         self.with(|store| store.remove(&Wanted::Ids(ids))).map(drop)
     }
 
+    /// Letters that were sent again were not taken, and could not be kept once more: they stay as they
+    /// are, and are not sent again by themselves.
+    pub fn not_replayed(&self, ids: &[u64]) {
+        self.wishes().retain(|id| !ids.contains(id));
+    }
+
     fn with<T>(
         &self,
         ask: impl FnOnce(&mut Store<Directory>) -> io::Result<T>,

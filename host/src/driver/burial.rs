@@ -44,13 +44,14 @@ impl Replaying {
         self.letters.is_empty()
     }
 
-    /// Leaves those that are to be sent again: the ids of the others.
-    pub(super) fn take_ended(&mut self, is_left: impl Fn(usize) -> bool) -> Vec<u64> {
+    /// Leaves those that are to be sent again: the ids of the others, with their places.
+    fn take_ended(&mut self, is_left: impl Fn(usize) -> bool) -> Vec<(usize, u64)> {
         let mut ended = Vec::new();
         let mut index = 0..;
         self.letters.retain(|(id, _)| {
-            let is_left = index.next().is_some_and(&is_left);
-            ended.extend((!is_left).then_some(*id));
+            let place = index.next().unwrap_or(usize::MAX);
+            let is_left = is_left(place);
+            ended.extend((!is_left).then_some((place, *id)));
             is_left
         });
         ended
@@ -118,18 +119,25 @@ impl Burial {
 }
 
 impl State {
-    /// Counts payloads that are not tried again, and keeps them, if that is configured.
-    pub(super) fn bury(&mut self, dead: &[Dead], batch: &Batch, now: Instant) {
-        if dead.is_empty() {
-            return;
-        }
+    /// Keeps payloads that are not tried again, if that is configured: those that could not be kept.
+    pub(super) fn keep(&self, dead: &[Dead], batch: &Batch, now: Instant) -> Option<Unkept> {
+        let burial = self.exporter.letters.as_ref().filter(|_| !dead.is_empty())?;
+        Some(burial.keep(dead, batch, &self.replaying, now))
+    }
+
+    /// Counts payloads that are not tried again. They are safe by now, but for those in `unkept`; `None`:
+    /// nobody wants to keep them.
+    pub(super) fn bury(
+        &mut self,
+        dead: &[Dead],
+        unkept: Option<&Unkept>,
+        batch: &Batch,
+        now: Instant,
+    ) {
         let (name, ledger) = (self.exporter.name.clone(), Arc::clone(&self.exporter.ledger));
-        let letters = self.exporter.letters.as_ref();
-        // They are safe there before they are done here.
-        let unkept = letters.map(|burial| burial.keep(dead, batch, &self.replaying, now));
         for reason in DeadReason::ALL {
             let of = |is_kept: bool| {
-                let is_meant = |at| unkept.as_ref().is_some_and(|unkept| unkept.has(at)) != is_kept;
+                let is_meant = |at| unkept.is_some_and(|unkept| unkept.has(at)) != is_kept;
                 let these = dead.iter().enumerate();
                 let these = these.filter(|(at, dead)| dead.reason == reason && is_meant(*at));
                 these.map(|(_, dead)| dead.index).collect::<Vec<usize>>()
@@ -139,7 +147,11 @@ impl State {
             // In order, within one reason.
             let (kept, lost) = (of(true), of(false));
             let count = self.done(batch, |at| kept.binary_search(&at).is_ok());
-            let lost = self.done(batch, |at| lost.binary_search(&at).is_ok());
+            // Letters that find no place once more keep the one that they have.
+            let lost = match self.replaying.is_empty() {
+                true => self.done(batch, |at| lost.binary_search(&at).is_ok()),
+                false => 0,
+            };
             let what = if unkept.is_none() {
                 ledger.dropped(reason.drop(), count);
                 format!("dropped {count} payloads ({reason}; dead_letters = keep would keep them)")
@@ -160,9 +172,13 @@ impl State {
         if let Some(unkept) = unkept.filter(|unkept| !unkept.indices.is_empty())
             && let Some(held) = self.unkept.pass(now)
         {
-            let (count, reason) = (unkept.indices.len(), unkept.reason);
+            let (count, reason) = (unkept.indices.len(), &unkept.reason);
             let held = held_back(held);
-            log::error!("exporter {name}: dropped {count} payloads (not_kept): {reason}{held}");
+            let what = match self.replaying.is_empty() {
+                true => format!("dropped {count} payloads (not_kept)"),
+                false => format!("{count} dead letters were not taken again, and stay as they are"),
+            };
+            log::error!("exporter {name}: {what}: {reason}{held}");
         }
     }
 
@@ -187,11 +203,25 @@ impl State {
         }
     }
 
-    /// Takes away the letters that have been delivered, or lie there once more.
-    pub(super) fn letters_ended(&mut self, trials: &Trials) {
+    /// Takes away the letters that have been delivered, or lie there once more. Those of `dead` that
+    /// are `unkept` stay.
+    pub(super) fn letters_ended(
+        &mut self,
+        trials: &Trials,
+        dead: &[Dead],
+        unkept: Option<&Unkept>,
+    ) {
+        let places = unkept.into_iter().flat_map(|unkept| &unkept.indices);
+        let staying: Vec<usize> = places.map(|&at| dead[at].index).collect();
         let ended = self.replaying.take_ended(|at| trials.is_left(at));
-        if let Some(burial) = self.exporter.letters.as_ref().filter(|_| !ended.is_empty())
-            && let Err(reason) = burial.letters.replayed(&ended)
+        let (staying, gone): (Vec<_>, Vec<_>) =
+            ended.into_iter().partition(|(place, _)| staying.contains(place));
+        let ids = |letters: Vec<(usize, u64)>| letters.into_iter().map(|(_, id)| id).collect();
+        let (staying, gone): (Vec<u64>, Vec<u64>) = (ids(staying), ids(gone));
+        let Some(burial) = &self.exporter.letters else { return };
+        burial.letters.not_replayed(&staying);
+        if !gone.is_empty()
+            && let Err(reason) = burial.letters.replayed(&gone)
             && let Some(held) = self.unkept.pass(Instant::now())
         {
             let (name, held) = (&self.exporter.name, held_back(held));

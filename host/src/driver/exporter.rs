@@ -441,14 +441,18 @@ impl State {
         let age = |_: usize| batch.age(now);
         let limits = self.exporter.retry.limits;
         let Brought { pending, dead } = trials.end(answer, is_fatal, limits, age);
+        // They are safe there before they are done here.
+        let unkept = self.keep(&dead, batch, now);
+        let unkept = unkept.as_ref();
         if !self.replaying.is_empty() {
-            self.exporter.ledger.replayed(trials.ended() as u64);
+            let staying = unkept.map_or(0, |unkept| unkept.indices.len());
+            self.exporter.ledger.replayed((trials.ended() - staying) as u64);
         }
         let delivered = self.done(batch, |at| trials.is_delivered(at));
         self.exporter.ledger.delivered(delivered);
         self.exporter.meter.delivered(delivered as usize, batch.age(now));
-        self.bury(&dead, batch, now);
-        self.letters_ended(trials);
+        self.bury(&dead, unkept, batch, now);
+        self.letters_ended(trials, &dead, unkept);
         pending
     }
 
