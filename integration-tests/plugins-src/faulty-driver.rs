@@ -1,4 +1,4 @@
-//! A driver that panics, when and as often as it is told to.
+//! A driver that panics or stops, when and as often as it is told to.
 
 use std::{fs::OpenOptions, io::Write, path::PathBuf};
 
@@ -14,6 +14,9 @@ fantail_sdk::settings! {
         Send,
         /// At a batch with a payload that contains `poison`.
         Poison,
+        /// Never; but as long as there is a file `broken` beside `faulty_path`, instances stop, and none
+        /// can be made.
+        Never,
     }
 }
 
@@ -27,6 +30,12 @@ fantail_sdk::settings! {
     }
 }
 
+impl Settings {
+    fn is_broken(&self) -> bool {
+        self.faulty_when == When::Never && self.faulty_path.with_file_name("broken").exists()
+    }
+}
+
 pub struct Faulty {
     settings: Settings,
 }
@@ -36,11 +45,17 @@ impl Driver for Faulty {
 
     fn open(settings: Settings, _context: &DriverContext) -> Result<Self, PluginError> {
         assert!(settings.faulty_when != When::Open, "no luck when opening");
+        if settings.is_broken() {
+            return Err(PluginError::new("broken, none can be made"));
+        }
         Ok(Faulty { settings })
     }
 
     fn send(&mut self, batch: &Batch<'_>) -> Result<(), SendError> {
         assert!(self.settings.faulty_when != When::Send, "no luck when sending");
+        if self.settings.is_broken() {
+            return Err(SendError::stop("broken"));
+        }
         let poison = b"poison";
         let poisoned = |payload: &[u8]| payload.windows(poison.len()).any(|part| part == poison);
         assert!(!batch.payloads().any(poisoned), "no luck with this payload");

@@ -6,13 +6,15 @@ use std::{
     os::unix::fs::{PermissionsExt, chown, symlink},
     path::Path,
     process::Command,
+    time::Instant,
 };
 
 use fantail_integration_tests::{
-    Host, Workdir, build_dir, events, fantail,
+    Host, PATIENCE, Workdir, build_dir, events, fantail,
     outside::{compiler_version, install, library, other_compiler},
     peers::send_unix,
 };
+use rustix::process::Signal;
 
 /// Both plugin directories, an input, and an exporter `out` that gets everything.
 fn config(exporter: &str) -> String {
@@ -184,6 +186,47 @@ fn a_driver_that_always_panics_harms_no_other() {
     assert_eq!(ended.exporter("healthy").delivered, 3);
     // Each payload is dropped only after it has brought the driver down again and again.
     assert_eq!(ended.exporter("out").dropped, [("panic".to_owned(), 3)].into());
+}
+
+/// A driver that has stopped and can't be made anew, with a queue on disk.
+fn broken_driver(dir: &Workdir) -> (Host, String) {
+    install(dir, "faulty-driver");
+    let exporter = "  driver = faulty-driver
+  faulty_when = never
+  faulty_path = $DIR/out
+  format = json
+  queue = durable
+  retry_max_pause = 100 ms";
+    let config = config(exporter) + "state_dir = $DIR/state\nshutdown_timeout = 50 s\n";
+    let host = Host::start(dir, &config);
+    dir.write("broken", "");
+    send(dir, &["a", "b", "c"]);
+    host.wait_for_log("no new driver: broken");
+    (host, config)
+}
+
+#[test]
+fn a_driver_that_can_not_be_made_anew_leaves_its_spool_at_a_reload() {
+    let dir = Workdir::new();
+    let (host, config) = broken_driver(&dir);
+    let healthy = config
+        .replace("driver = faulty-driver\n  faulty_when = never", "driver = file")
+        .replace("faulty_path", "file_path");
+    dir.config("fantail.conf", &healthy);
+    host.signal(Signal::HUP);
+    dir.wait_for_lines("out", 3);
+    let ledger = host.stop().expect_status(0).exporter("out");
+    assert_eq!((ledger.matched, ledger.delivered, ledger.queued), (3, 3, 0));
+}
+
+#[test]
+fn a_driver_that_can_not_be_made_anew_does_not_hold_a_stop_up() {
+    let dir = Workdir::new();
+    let (host, _) = broken_driver(&dir);
+    let begun = Instant::now();
+    let ledger = host.stop().expect_status(0).exporter("out");
+    assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
+    assert_eq!((ledger.matched, ledger.delivered, ledger.queued), (3, 0, 3));
 }
 
 #[test]

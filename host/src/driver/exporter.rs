@@ -166,6 +166,7 @@ impl ExporterThread {
             retiring: false,
             abandoned: Arc::clone(&abandoned),
             trouble: RateLimit::new(LOG_INTERVAL),
+            unmade: RateLimit::new(LOG_INTERVAL),
             refusals: RateLimit::new(LOG_INTERVAL),
             unkept: RateLimit::new(LOG_INTERVAL),
             unflushed: false,
@@ -223,6 +224,7 @@ pub(super) struct State {
     retiring: bool,
     abandoned: Arc<AtomicBool>,
     trouble: RateLimit,
+    unmade: RateLimit,
     pub(super) refusals: RateLimit,
     pub(super) unkept: RateLimit,
     unflushed: bool,
@@ -355,7 +357,12 @@ impl State {
             let few = self.breaker.begin();
             self.show_breaker();
             let count = if alone { 1 } else { batch.len().min(few) };
-            let Some(driver) = self.instance() else { continue };
+            let Some(driver) = self.instance() else {
+                if self.may_leave() {
+                    return self.leave(batch);
+                }
+                continue;
+            };
             let begun = Instant::now();
             let answer = driver.send(&batch.first(count), trials.begin(count), id);
             let ended = Instant::now();
@@ -416,7 +423,10 @@ impl State {
             match self.exporter.source.open() {
                 Ok(driver) => self.driver = Some(driver),
                 Err(reason) => {
-                    log::error!("exporter {}: no new driver: {reason}", self.exporter.name);
+                    if let Some(held) = self.unmade.pass(Instant::now()) {
+                        let (name, held) = (&self.exporter.name, held_back(held));
+                        log::error!("exporter {name}: no new driver: {reason}{held}");
+                    }
                     self.pause(None);
                 }
             }
