@@ -6,7 +6,7 @@ use fantail_integration_tests::{
     Host, SmallDisk, Workdir, events,
     events::numbers,
     fantail,
-    peers::{LineSink, send_unix},
+    peers::{HttpSink, LineSink, Reply, send_unix},
     status, wait_for,
 };
 use rustix::process::Signal;
@@ -199,6 +199,25 @@ fn a_changed_exporter_takes_the_spool_over() {
     let ledger = host.stop().expect_status(0).exporter("out");
     assert_eq!((ledger.matched, ledger.recovered), (EVENTS as u64 + 10, 0));
     assert_eq!((ledger.delivered, ledger.queued), (EVENTS as u64 + 10, 0));
+}
+
+#[test]
+fn a_spool_is_taken_over_in_the_middle_of_a_long_pause() {
+    let busy = HttpSink::start(|_, _| Reply::status(503).header("Retry-After: 600"));
+    let well = HttpSink::start(|_, _| Reply::status(200));
+    let dir = Workdir::new();
+    let to = |server: &HttpSink| {
+        let driver = format!("driver = http-post\n  http_post_url = {}", server.url("/"));
+        config("durable", "").replace("driver = unix\n  unix_path = $DIR/out.sock", &driver)
+    };
+    let host = Host::start(&dir, &to(&busy));
+    send(&dir, 0..10);
+    host.wait_for_log("not delivered");
+    dir.config("fantail.conf", &to(&well));
+    host.signal(Signal::HUP);
+    wait_for("all to arrive", || (well.accepted().len() == 10).then_some(()));
+    let ledger = host.stop().expect_status(0).exporter("out");
+    assert_eq!((ledger.matched, ledger.delivered, ledger.queued), (10, 10, 0));
 }
 
 #[test]

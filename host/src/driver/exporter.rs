@@ -51,6 +51,10 @@ const CLOSE: Duration = Duration::from_secs(2);
 /// The same when the host does not wait any longer.
 const ABANDONED_CLOSE: Duration = Duration::from_millis(300);
 
+/// How often an exporter that is no more looks whether anybody can push yet, while it pauses: its
+/// successor waits for the spool.
+const RETIRING_TICK: Duration = Duration::from_millis(50);
+
 /// How to make instances of an exporter's driver.
 #[derive(Clone)]
 pub struct DriverSource {
@@ -539,25 +543,25 @@ impl State {
         let Some(until) = self.breaker.next_attempt() else { return };
         while !self.abandoned.load(Ordering::Relaxed) {
             let left = until.saturating_duration_since(Instant::now());
-            match self.commands.recv_timeout(left) {
+            let tick = if self.retiring { left.min(RETIRING_TICK) } else { left };
+            match self.commands.recv_timeout(tick) {
                 Ok(Control::Hurry) => {
                     // One attempt now; the pauses after it grow from the shortest.
                     if self.breaker.hurry() {
                         return;
                     }
                 }
-                Ok(command) => {
-                    self.obey(command);
-                    if self.may_leave() {
-                        return;
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => return,
+                Ok(command) => self.obey(command),
+                Err(RecvTimeoutError::Timeout) if tick == left => return,
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     // Nobody is left to command: what remains is tried once more.
                     thread::sleep(left);
                     return;
                 }
+            }
+            if self.may_leave() {
+                return;
             }
         }
     }
