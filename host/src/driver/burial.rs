@@ -67,7 +67,7 @@ impl Burial {
         replaying: &Replaying,
         now: Instant,
     ) -> Unkept {
-        let (died_at, batch_read_at) = (micros_now(), batch.read_at(now));
+        let died_at = micros_now();
         let letter = |dead: &Dead| {
             let index = dead.index;
             let read_at = replaying.letters.get(index).map(|(_, read_at)| *read_at);
@@ -85,7 +85,7 @@ impl Burial {
                 label_parts: batch.label_parts(),
                 label: batch.label(index).unwrap_or_default().to_vec(),
             };
-            let read_at = read_at.unwrap_or(batch_read_at);
+            let read_at = read_at.unwrap_or_else(|| batch.read_at_of(index, now));
             Letter { id: 0, read_at, envelope, payload: batch.payload(index).to_vec() }
         };
         let letters: Vec<Letter> = dead.iter().map(letter).collect();

@@ -452,7 +452,7 @@ impl State {
         }
         self.panics += u32::from(answer.status == send_status::PANICKED);
         let is_fatal = self.panics >= 2 * PANICS_MAX;
-        let age = |_: usize| batch.age(now);
+        let age = |at: usize| batch.age_of(at, now);
         let limits = self.exporter.retry.limits;
         let Brought { pending, dead } = trials.end(answer, is_fatal, limits, age);
         // They are safe there before they are done here.

@@ -19,6 +19,8 @@ pub struct Batch {
     label_parts: usize,
     /// When what its first payload was made from was read.
     begun: Option<Instant>,
+    /// How much later what each payload was made from was read, in microseconds; empty: at once.
+    later: Vec<u64>,
     /// What numbered the payloads, once they are numbered, and the number of each.
     source: u128,
     numbers: Vec<u64>,
@@ -84,11 +86,32 @@ impl Batch {
         self.begun.map_or(Duration::ZERO, |begun| now.saturating_duration_since(begun))
     }
 
+    /// Says how much later what each payload was made from was read, in microseconds: those of a
+    /// batch from the disk may have come hours after each other.
+    pub fn read_later(&mut self, later: impl IntoIterator<Item = u64>) {
+        self.later.clear();
+        self.later.extend(later.into_iter().take(self.ends.len()));
+    }
+
+    /// The time from when what the payload at `index` was made from was read until `now`.
+    pub fn age_of(&self, index: usize, now: Instant) -> Duration {
+        self.age(now).saturating_sub(Duration::from_micros(self.later_of(index)))
+    }
+
     /// When what the first payload was made from was read, by the clock on the wall:
     /// microseconds since 1970.
     pub fn read_at(&self, now: Instant) -> u64 {
         let age = u64::try_from(self.age(now).as_micros()).unwrap_or(u64::MAX);
         micros_now().saturating_sub(age)
+    }
+
+    /// The same of the payload at `index`.
+    pub fn read_at_of(&self, index: usize, now: Instant) -> u64 {
+        self.read_at(now).saturating_add(self.later_of(index))
+    }
+
+    fn later_of(&self, index: usize) -> u64 {
+        self.later.get(index).copied().unwrap_or(0)
     }
 
     /// The first `count` payloads with their labels and numbers.
@@ -230,6 +253,7 @@ impl Batch {
             kept.bytes.extend_from_slice(self.payload(index));
             kept.ends.push(kept.bytes.len() as u32);
             kept.numbers.extend(self.numbers.get(index).copied());
+            kept.later.extend(self.later.get(index).copied());
             if let Some(label) = self.label(index) {
                 kept.labels.extend_from_slice(label);
                 kept.label_ends.push(kept.labels.len() as u32);
@@ -255,6 +279,7 @@ impl Batch {
             label_ends: self.label_ends.clone(),
             label_parts: self.label_parts,
             begun: self.begun,
+            later: self.later.clone(),
             source: self.source,
             numbers: self.numbers.clone(),
             receipts: std::mem::take(&mut self.receipts),
@@ -270,6 +295,7 @@ impl Batch {
         self.labels.clear();
         self.label_ends.clear();
         self.begun = None;
+        self.later.clear();
         self.numbers.clear();
         self.receipts.clear();
     }

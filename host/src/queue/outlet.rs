@@ -286,7 +286,11 @@ impl Spooled {
 
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, sync::Arc, time::Duration};
+    use std::{
+        convert::Infallible,
+        sync::Arc,
+        time::{Duration, Instant},
+    };
 
     use super::{Batch, Outlet, Queue, Wants};
     use crate::{
@@ -303,14 +307,18 @@ mod tests {
         batch
     }
 
-    /// A queue on disk in a directory of its own, and its outlet.
-    fn open(usage: DiskUse, bytes_max: usize) -> (tempfile::TempDir, Arc<Queue>, Outlet) {
+    /// A queue on disk in a directory of its own, and its outlet, of so many payloads a batch.
+    fn open(
+        usage: DiskUse,
+        bytes_max: usize,
+        payloads_max: usize,
+    ) -> (tempfile::TempDir, Arc<Queue>, Outlet) {
         let directory = tempfile::tempdir().unwrap();
         let plan = DiskPlan { directory: directory.path().join("spool"), max_size: 1 << 20, usage };
         let ledger = Arc::new(ExporterLedger::default());
         let queue = Queue::new("out", bytes_max, 1, QueueFull::Block, Arc::clone(&ledger));
         let queue = Arc::new(queue.on_disk(Disk::new(plan)));
-        let wants = Wants { label_parts: 0, payloads_max: 1, successor: false };
+        let wants = Wants { label_parts: 0, payloads_max, successor: false };
         let outlet = Outlet::open(Arc::clone(&queue), ledger, wants).unwrap();
         // The spool is open.
         outlet.disk_calls().recv_timeout(Duration::from_secs(30)).unwrap();
@@ -319,7 +327,7 @@ mod tests {
 
     /// Whoever waits at the outlet is called for each batch, and they come in their order.
     fn check(usage: DiskUse, bytes_max: usize) {
-        let (_directory, queue, mut outlet) = open(usage, bytes_max);
+        let (_directory, queue, mut outlet) = open(usage, bytes_max, 1);
         for round in 0..20 {
             for number in 0..round {
                 let mut pushed = queue.push(batch(&format!("{round} {number}")));
@@ -341,6 +349,40 @@ mod tests {
         }
         outlet.close(Duration::from_secs(30));
         assert_eq!(queue.disk().unwrap().figures().payloads, 0);
+    }
+
+    /// Of events that came long after each other, the later ones are younger: a limit of their age
+    /// must not end them with the first.
+    #[test]
+    fn each_payload_from_the_disk_has_its_own_age() {
+        let (_directory, queue, mut outlet) = open(DiskUse::Durable, 1 << 20, 10);
+        let now = Instant::now();
+        for (payload, age) in [("old", 30), ("young", 10), ("new", 0)] {
+            let mut batch = batch(payload);
+            batch.begin(now.checked_sub(Duration::from_secs(age)).unwrap_or(now));
+            assert!(matches!(queue.push(batch), Pushed::Taken(_)));
+        }
+        let disk = queue.disk().unwrap();
+        while disk.figures().payloads < 3 {
+            std::thread::yield_now();
+        }
+        let mut batch = outlet.take().unwrap();
+        let ages = |batch: &Batch, now: Instant| {
+            let ages = (0..batch.len()).map(|at| batch.age_of(at, now).as_secs_f64());
+            ages.collect::<Vec<f64>>()
+        };
+        let near = |found: Vec<f64>, expected: &[f64]| {
+            let late = now.elapsed().as_secs_f64() + 1.0;
+            let is_near = |(found, expected): (&f64, &f64)| (found - expected).abs() < late;
+            assert_eq!(found.len(), expected.len());
+            assert!(found.iter().zip(expected).all(is_near), "{found:?} {expected:?}");
+        };
+        near(ages(&batch, now), &[30.0, 10.0, 0.0]);
+        let read_at = |batch: &Batch, at| batch.read_at_of(at, now) as f64 / 1e6;
+        near(vec![read_at(&batch, 1) - read_at(&batch, 0)], &[20.0]);
+        batch.retain(|at| at != 1);
+        near(ages(&batch, now), &[30.0, 0.0]);
+        outlet.close(Duration::from_secs(30));
     }
 
     #[test]

@@ -61,6 +61,8 @@ impl Taken {
         let mut batch = std::mem::take(&mut self.batch);
         batch.number(source, self.sequences.iter().copied());
         batch.label_all(label_parts, (0..self.len()).map(|index| self.label(index)));
+        let first = self.read_at.first().copied().unwrap_or(0);
+        batch.read_later(self.read_at.iter().map(|read_at| read_at.saturating_sub(first)));
         batch
     }
 
