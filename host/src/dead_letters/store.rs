@@ -182,7 +182,11 @@ impl<S: Storage> Store<S> {
         let end = self.writer.next_sequence();
         let mut failed = None;
         let writer = &mut self.writer;
-        each(&mut self.reader, |record| {
+        let read = each(&mut self.reader, |record| {
+            // Behind them are those that have been written once more.
+            if record.sequence >= end {
+                return false;
+            }
             let envelope = Envelope::decode(record.label).filter(|_| !but.has(record.id));
             if let Some(mut envelope) = envelope {
                 envelope.id = Some(record.id);
@@ -190,25 +194,27 @@ impl<S: Storage> Store<S> {
                 let (bytes, read_at) = (record.payload, record.read_at);
                 failed = writer.append([Payload { bytes, label: &label, read_at }]).stop;
             }
-            failed.is_none() && record.sequence + 1 < end
-        })?;
+            failed.is_none()
+        });
+        let failed = match failed {
+            Some(Stop::Full | Stop::TooLarge) => Some(io::Error::new(
+                io::ErrorKind::StorageFull,
+                "too many single letters have been taken from between others, and there is no room \
+                 to move these together: take the oldest ones first",
+            )),
+            Some(Stop::Failed(error)) => Some(error),
+            None => read.and_then(|()| self.writer.sync()).err(),
+        };
         match failed {
-            None => {}
-            Some(Stop::Failed(error)) => return Err(error),
+            None => self.reader.acknowledge(0..=end.saturating_sub(1)).1,
             // Those that are there twice would be delivered twice.
-            Some(Stop::Full | Stop::TooLarge) => {
-                self.writer.sync()?;
+            Some(error) => {
+                self.writer.publish();
                 each(&mut self.reader, |_| true)?;
                 self.reader.acknowledge(end..=u64::MAX).1?;
-                return Err(io::Error::new(
-                    io::ErrorKind::StorageFull,
-                    "too many single letters have been taken from between others, and there is \
-                     no room to move these together: take the oldest ones first",
-                ));
+                Err(error)
             }
         }
-        self.writer.sync()?;
-        self.reader.acknowledge(0..=end.saturating_sub(1)).1
     }
 
     fn each(&mut self, visit: impl FnMut(Record<'_>) -> bool) -> io::Result<()> {

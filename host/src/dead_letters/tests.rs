@@ -10,7 +10,10 @@ use super::{
     look,
     store::{Letter, Store, Wanted},
 };
-use crate::spool::{Stop, simulated::Simulated};
+use crate::spool::{
+    Stop,
+    simulated::{Faults, Simulated},
+};
 
 fn letter(number: u64, size: usize) -> Letter {
     let envelope = Envelope {
@@ -157,6 +160,55 @@ fn gaps_outlive_the_process() {
     let last = *left.last().unwrap();
     let read = store.read(&ids([last]), 0).unwrap();
     assert_eq!((read.len(), read[0].envelope.number), (1, 398));
+}
+
+/// Takes out every second one of 200, and the last one first, until one can't be taken out: the
+/// letters that must be there then, each once.
+fn take_every_second(store: &mut Store<Simulated>, size: usize) -> (Vec<u64>, Vec<u64>, bool) {
+    let letters: Vec<Letter> = (0..200).map(|number| letter(number, size)).collect();
+    assert!(store.put(&letters).1.is_none());
+    let mut left: Vec<u64> = store.find(&Wanted::All).unwrap().into_iter().collect();
+    let mut wanted: Vec<u64> = left.iter().copied().skip(1).step_by(2).collect();
+    wanted.rotate_right(1);
+    let mut has_failed = false;
+    for id in wanted {
+        has_failed = store.remove(&ids([id])).is_err();
+        if has_failed {
+            break;
+        }
+        left.retain(|other| *other != id);
+    }
+    let found = store.read(&Wanted::All, usize::MAX).unwrap();
+    let mut found: Vec<u64> = found.iter().map(|letter| letter.id).collect();
+    found.sort_unstable();
+    (left, found, has_failed)
+}
+
+/// More than a spool keeps in memory is written once more: what is read of it meanwhile is not
+/// taken for letters that are still to be written.
+#[test]
+fn letters_that_are_moved_together_are_there_once() {
+    let mut store = Store::open_in(Simulated::default(), 64 << 20);
+    let (left, found, has_failed) = take_every_second(&mut store, 60_000);
+    assert!(!has_failed);
+    assert_eq!(found, left);
+}
+
+#[test]
+fn letters_that_can_not_be_moved_together_are_there_once() {
+    let disk = Simulated::default();
+    // As large as the letters, and some of them once more.
+    disk.set_faults(Faults { room: Some(500_000), ..Faults::default() });
+    let mut store = Store::open_in(disk.clone(), 64 << 20);
+    let (left, found, has_failed) = take_every_second(&mut store, 1500);
+    assert!(has_failed);
+    assert_eq!(found, left);
+    // With room it can be done, and what was begun does not come back.
+    disk.set_faults(Faults::default());
+    assert!(store.put(&[letter(999, 1)]).1.is_none());
+    assert_eq!(store.read(&Wanted::All, usize::MAX).unwrap().len(), left.len() + 1);
+    assert_eq!(store.remove(&ids([left[1]])).unwrap(), 1);
+    assert_eq!(store.read(&Wanted::All, usize::MAX).unwrap().len(), left.len());
 }
 
 #[test]
