@@ -428,6 +428,33 @@ fn what_is_a_dead_letter_is_no_more_in_a_durable_queue() {
 }
 
 #[test]
+fn a_damaged_letter_costs_no_other_and_is_told_of() {
+    let (server, is_well) = picky_server(400, |_| true);
+    let dir = Workdir::new();
+    let text = config(&server, KEEP);
+    let host = Host::start(&dir, &text);
+    send(&dir, 0, 5);
+    wait_for_exporter(&dir, "all to have ended", |seen| seen["queued"] == 0);
+    host.stop().expect_status(0);
+    let segment = dir.path("state/dead-letters/out/0000000000000001.segment");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let place = bytes.windows(6).position(|part| part == b"\"n\":3}").unwrap();
+    bytes[place] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    is_well.store(true, Ordering::SeqCst);
+    let host = Host::start(&dir, &text);
+    assert_eq!(
+        letters(&dir, &["replay", "--all"]).text(),
+        "out: 4 dead letters to be sent again\n"
+    );
+    wait_for_exporter(&dir, "the others to arrive", |seen| seen["delivered"] == 4);
+    assert_eq!(exporter(&dir)["dead_letters"]["payloads"], 0);
+    let ended = host.stop().expect_status(0);
+    let line = ended.one_line_with("are damaged; set aside");
+    assert!(line.contains("dead letters in ") && line.contains("a payload is lost"), "{line}");
+}
+
+#[test]
 fn dead_letters_outlive_a_reload() {
     let (server, is_well) = picky_server(400, |_| true);
     let dir = Workdir::new();

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::store::{Letter, Store, Wanted};
-use crate::spool::{Directory, Stop};
+use crate::spool::{Directory, Finding, Stop};
 
 /// How many letters are sent again in one batch at most.
 const REPLAY_MAX: usize = 4096;
@@ -91,9 +91,7 @@ impl DeadLetters {
         *open = None;
         let opened = Store::open(&self.directory, max_size).map_err(|error| error.to_string());
         let (store, findings) = opened?;
-        for finding in findings {
-            log::warn!("dead letters in {}: {finding}", self.directory.display());
-        }
+        self.show(&findings, 0);
         self.max_size.store(max_size, Ordering::Relaxed);
         self.note(&store);
         *open = Some(Open { store, max_size });
@@ -214,7 +212,20 @@ impl DeadLetters {
         };
         let answer = ask(store);
         self.note(store);
+        let (findings, more) = store.take_findings();
+        self.show(&findings, more);
         answer.map_err(|error| error.to_string())
+    }
+
+    /// Tells of damage: each finding is told once, for then it is passed over.
+    fn show(&self, findings: &[Finding], more: u64) {
+        let directory = self.directory.display();
+        for finding in findings {
+            log::warn!("dead letters in {directory}: {finding}");
+        }
+        if more > 0 {
+            log::warn!("dead letters in {directory}: {more} more places are damaged");
+        }
     }
 
     fn note(&self, store: &Store<Directory>) {

@@ -85,6 +85,11 @@ impl<S: Storage> Store<S> {
         Store { writer: opened.writer, reader: opened.reader }
     }
 
+    /// Takes what was found damaged since this was asked last, and how many findings more there were.
+    pub(super) fn take_findings(&mut self) -> (Vec<Finding>, u64) {
+        self.reader.take_findings()
+    }
+
     /// What is there.
     pub(super) fn held(&self) -> Amount {
         self.writer.queued()
