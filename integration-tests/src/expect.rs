@@ -1,5 +1,7 @@
 //! What came out against what Dovecot made of the same.
 
+use std::collections::BTreeMap;
+
 /// A line of Dovecot's json without what may differ: the host name, the moment
 /// of the export, the order of categories, and how hexadecimal digits are written.
 pub fn normal_json(line: &str) -> String {
@@ -31,6 +33,27 @@ pub fn normal_tab_text(line: &str) -> String {
         parts[first..first + count].sort_unstable();
     }
     parts.join("\t")
+}
+
+/// Requires the same lines in any order, each after `normal`, and each as often.
+///
+/// # Panics
+///
+/// When they are not; it shows some of those that only one side has.
+#[track_caller]
+pub fn same_set<'a>(
+    what: &str,
+    expected: impl IntoIterator<Item = &'a String>,
+    found: impl IntoIterator<Item = &'a String>,
+    normal: impl Fn(&str) -> String,
+) {
+    let mut surplus: BTreeMap<String, i64> = BTreeMap::new();
+    expected.into_iter().for_each(|line| *surplus.entry(normal(line)).or_default() -= 1);
+    found.into_iter().for_each(|line| *surplus.entry(normal(line)).or_default() += 1);
+    surplus.retain(|_, count| *count != 0);
+    let some: Vec<String> =
+        surplus.iter().take(6).map(|(line, count)| format!("{count:+} {line}")).collect();
+    assert!(some.is_empty(), "{what}: {} differences:\n{}", surplus.len(), some.join("\n"));
 }
 
 /// Requires the same lines in the same order, each after `normal`.

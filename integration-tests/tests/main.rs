@@ -7,6 +7,7 @@ mod bench;
 mod command_line;
 mod config;
 mod demo;
+mod dovecot;
 mod drivers;
 mod files;
 mod filter_command;

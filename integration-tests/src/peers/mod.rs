@@ -1,5 +1,6 @@
 //! The other ends: whoever sends events, and whoever receives payloads.
 
+pub mod dovecot;
 mod http;
 mod lines;
 mod stats_writer;

@@ -1,0 +1,91 @@
+//! Dovecot's master process, in the foreground and in a place of its own.
+
+use std::{
+    fs,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use super::Dovecot;
+use crate::wait_for;
+
+/// A running master. It ends with this, and its processes with it.
+#[derive(Debug)]
+pub(super) struct Master {
+    child: Child,
+    place: PathBuf,
+}
+
+impl Master {
+    /// Writes the configuration into `place` and starts Dovecot with it.
+    pub(super) fn start(dovecot: &Dovecot, place: &Path, config: &str) -> Self {
+        fs::create_dir_all(place).unwrap();
+        fs::write(place.join("dovecot.conf"), config).unwrap();
+        let stderr = fs::File::create(place.join("stderr")).unwrap();
+        let mut command = Command::new(&dovecot.binary);
+        command.arg("-F").arg("-c").arg(place.join("dovecot.conf")).stdin(Stdio::null());
+        // Its processes stay in its group: so none can be left behind.
+        command.stdout(stderr.try_clone().unwrap()).stderr(stderr).process_group(0);
+        let child = command.spawn().unwrap();
+        Master { child, place: place.to_owned() }
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it says in its log that it has started; otherwise returns what it said.
+    pub(super) fn wait(&mut self) -> Result<(), String> {
+        wait_for("Dovecot to start", || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Some(Err(format!("{status}\n{}", self.said())));
+            }
+            self.log().contains(" starting up ").then_some(Ok(()))
+        })
+    }
+
+    /// All that it has said.
+    pub(super) fn said(&self) -> String {
+        let stderr = fs::read(self.place.join("stderr")).unwrap_or_default();
+        format!("{}{}", String::from_utf8_lossy(&stderr), self.log())
+    }
+
+    /// Its log so far.
+    pub(super) fn log(&self) -> String {
+        let log = fs::read(self.place.join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    /// The configuration's file.
+    pub(super) fn config(&self) -> PathBuf {
+        self.place.join("dovecot.conf")
+    }
+
+    /// Whether it or one of its processes still runs.
+    fn has_processes(&mut self) -> bool {
+        // A master that nobody has waited for would count as one.
+        let _ = self.child.try_wait();
+        rustix::process::test_kill_process_group(Pid::from_child(&self.child)).is_ok()
+    }
+}
+
+impl Drop for Master {
+    fn drop(&mut self) {
+        // The master tells its processes to end.
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let until = Instant::now() + Duration::from_secs(10);
+        while self.has_processes() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(10));
+        }
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        let _ = self.child.wait();
+        if thread::panicking() {
+            println!("Dovecot at {}:\n{}", self.place.display(), self.said());
+        }
+    }
+}

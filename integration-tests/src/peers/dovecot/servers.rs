@@ -1,0 +1,197 @@
+//! The two servers: mail, and Dovecot's own stats process.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    os::unix::{
+        fs::{PermissionsExt, symlink},
+        net::UnixStream,
+    },
+    path::{Path, PathBuf},
+};
+
+use super::{Dovecot, config, master::Master};
+use crate::{Workdir, peers::StatsClient, wait_for};
+
+/// Where a mail server listens, on 127.0.0.1.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// IMAP, with cleartext logins.
+    pub imap: u16,
+    /// POP3, with cleartext logins.
+    pub pop3: u16,
+    /// LMTP.
+    pub lmtp: u16,
+}
+
+/// A mail server for IMAP, POP3 and LMTP that has no stats process: who wants its events
+/// listens on [`stats_writer`](Self::stats_writer) and
+/// [`login_stats_writer`](Self::login_stats_writer).
+///
+/// Every user exists.
+#[derive(Debug)]
+pub struct MailServer {
+    master: Master,
+    base: PathBuf,
+    ports: Ports,
+}
+
+impl Ports {
+    fn choose() -> Self {
+        // All at once, so that they differ.
+        let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [imap, pop3, lmtp] = listeners.map(|it| it.local_addr().unwrap().port());
+        Ports { imap, pop3, lmtp }
+    }
+}
+
+/// Makes the place of a server, which others than root must be able to walk through.
+fn make_place(dir: &Workdir, name: &str) -> PathBuf {
+    let place = dir.path(name);
+    fs::create_dir_all(&place).unwrap();
+    fs::set_permissions(dir.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    place
+}
+
+impl MailServer {
+    /// Where the events will be sent, before it has started.
+    pub fn stats_writer(dir: &Workdir) -> PathBuf {
+        dir.path("mail/run/stats-writer")
+    }
+
+    /// The same for processes that log users in, once they are locked into their directory.
+    ///
+    /// Dovecot does not start when somebody listens where they look, but does when there is a
+    /// link to here: relative, as it is followed from inside that directory.
+    pub fn login_stats_writer(dir: &Workdir) -> PathBuf {
+        dir.path("mail/run/login/fantail/stats-writer")
+    }
+
+    /// Makes the directories of the two sockets.
+    pub fn prepare(dir: &Workdir) {
+        let place = make_place(dir, "mail");
+        fs::create_dir_all(place.join("run/login/fantail")).unwrap();
+        symlink("fantail/stats-writer", place.join("run/login/stats-writer")).unwrap();
+        let mail = place.join("mail");
+        fs::create_dir_all(&mail).unwrap();
+        fs::set_permissions(mail, fs::Permissions::from_mode(0o777)).unwrap();
+    }
+
+    /// Starts the server in `$DIR/mail`, which [`prepare`](Self::prepare) has made.
+    pub fn start(dovecot: &Dovecot, dir: &Workdir) -> Self {
+        let place = dir.path("mail");
+        let mut said = String::new();
+        // Somebody else may have taken a port meanwhile.
+        for _ in 0..5 {
+            let ports = Ports::choose();
+            let config = config::mail_server(dovecot.generation, &place, &ports);
+            let mut master = Master::start(dovecot, &place, &config);
+            match master.wait() {
+                Ok(()) => return MailServer { master, base: place.join("run"), ports },
+                Err(error) => said = error,
+            }
+            if !said.contains("Address already in use") {
+                break;
+            }
+            fs::remove_file(place.join("log")).unwrap();
+        }
+        panic!(
+            "Dovecot {} did not start. Are its packages for IMAP, POP3 and LMTP installed?\n{said}",
+            dovecot.version
+        );
+    }
+
+    /// Its ports.
+    pub fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    /// `base_dir`
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// The file of its configuration.
+    pub fn config(&self) -> PathBuf {
+        self.master.config()
+    }
+
+    /// Its log so far.
+    pub fn log(&self) -> String {
+        self.master.log()
+    }
+
+    /// Stops it; when that is done its processes have said everything.
+    pub fn stop(self) {}
+}
+
+/// Dovecot's own stats process, under a master that has nothing else to do.
+#[derive(Debug)]
+pub struct StatsServer {
+    master: Master,
+    base: PathBuf,
+}
+
+impl StatsServer {
+    /// Starts it in `$DIR/stats`, with these exporters and metrics, and waits until it takes
+    /// events.
+    pub fn start(dovecot: &Dovecot, dir: &Workdir, exporters_and_metrics: &str) -> Self {
+        let place = make_place(dir, "stats");
+        let config = config::stats_server(dovecot.generation, &place) + exporters_and_metrics;
+        let mut master = Master::start(dovecot, &place, &config);
+        if let Err(said) = master.wait() {
+            panic!("Dovecot {} did not start: {said}", dovecot.version);
+        }
+        let base = place.join("run");
+        wait_for("Dovecot's socket", || UnixStream::connect(base.join("stats-writer")).ok());
+        let server = StatsServer { master, base };
+        // The process is started by the first connection, and says this when it is ready.
+        let mut client = StatsClient::hello(server.writer());
+        client.line();
+        assert!(client.line().starts_with("FILTER\t"));
+        server
+    }
+
+    /// The master's process.
+    pub fn pid(&self) -> u32 {
+        self.master.pid()
+    }
+
+    /// The socket that takes events.
+    pub fn writer(&self) -> PathBuf {
+        self.base.join("stats-writer")
+    }
+
+    /// The socket that tells statistics.
+    pub fn reader(&self) -> PathBuf {
+        self.base.join("stats-reader")
+    }
+
+    /// The file of its configuration.
+    pub fn config(&self) -> PathBuf {
+        self.master.config()
+    }
+
+    /// Its log so far.
+    pub fn log(&self) -> String {
+        self.master.log()
+    }
+
+    /// What its exporters have written to its log, in order: 2.3 has no files.
+    pub fn logged_payloads(&self) -> Vec<String> {
+        let log = self.log();
+        let payloads = log.lines().filter_map(|line| line.strip_prefix("stats: Info: "));
+        payloads.map(str::to_owned).collect()
+    }
+
+    /// What each metric counted, as `doveadm stats dump -f count` asks.
+    pub fn counts(&self) -> Vec<u64> {
+        let mut stream = UnixStream::connect(self.reader()).unwrap();
+        stream.write_all(b"VERSION\tstats-reader-client\t2\t0\nDUMP\tcount\n").unwrap();
+        let lines = BufReader::new(stream).lines().map(Result::unwrap);
+        // Behind the version, up to the empty line.
+        let lines = lines.skip(1).take_while(|line| !line.is_empty());
+        lines.map(|line| line.rsplit_once('\t').unwrap().1.parse().unwrap()).collect()
+    }
+}
