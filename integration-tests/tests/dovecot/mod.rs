@@ -5,7 +5,9 @@
 
 #![expect(clippy::print_stdout, reason = "shown for a test that fails")]
 
+mod pair;
 mod stand_in;
+mod teed;
 
 use fantail_integration_tests::{
     Workdir,

@@ -67,7 +67,7 @@ pub(super) fn mail_server(generation: Generation, place: &Path, ports: &Ports) -
         common(generation, place),
         // All users may come at once.
         "protocols = imap pop3 lmtp\nlisten = 127.0.0.1\npostmaster_address = p@example.com\n\
-         default_process_limit = 2000\ndefault_client_limit = 6000\n"
+         default_process_limit = 2000\ndefault_client_limit = 20000\n"
             .into(),
         users,
         listener("imap-login", "imap", ports.imap),

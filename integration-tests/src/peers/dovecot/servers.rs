@@ -178,11 +178,16 @@ impl StatsServer {
         self.master.log()
     }
 
-    /// What its exporters have written to its log, in order: 2.3 has no files.
+    /// What its driver `log` has written so far, in order: 2.3 has no files.
     pub fn logged_payloads(&self) -> Vec<String> {
-        let log = self.log();
-        let payloads = log.lines().filter_map(|line| line.strip_prefix("stats: Info: "));
-        payloads.map(str::to_owned).collect()
+        logged_payloads(&self.base)
+    }
+
+    /// Stops it, and returns what its driver `log` has written.
+    pub fn stop(self) -> Vec<String> {
+        let StatsServer { master, base } = self;
+        drop(master);
+        logged_payloads(&base)
     }
 
     /// What each metric counted, as `doveadm stats dump -f count` asks.
@@ -194,4 +199,11 @@ impl StatsServer {
         let lines = lines.skip(1).take_while(|line| !line.is_empty());
         lines.map(|line| line.rsplit_once('\t').unwrap().1.parse().unwrap()).collect()
     }
+}
+
+fn logged_payloads(base: &Path) -> Vec<String> {
+    let log = fs::read(base.join("../log")).unwrap();
+    let log = String::from_utf8_lossy(&log);
+    let payloads = log.lines().filter_map(|line| line.strip_prefix("stats: Info: "));
+    payloads.map(str::to_owned).collect()
 }

@@ -1,0 +1,215 @@
+//! Fantail and Dovecot's own stats process side by side, with the same exporters and metrics.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use fantail_integration_tests::{
+    Ended, Host, Starting, Workdir, data,
+    expect::{normal_json, normal_tab_text, same_lines, same_set},
+    peers::{
+        HttpSink, Reply,
+        dovecot::{Dovecot, Generation, StatsServer},
+    },
+    wait_for,
+};
+use serde_json::Value;
+
+/// How much of the order in which events come is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Connections came one after the other: all of it.
+    All,
+    /// Connections came at the same time: that of each session in each kind of process.
+    Sessions,
+}
+
+/// The two, before they are stopped.
+pub(super) struct Pair {
+    dovecot: Dovecot,
+    host: Host,
+    stats: StatsServer,
+    posted: [HttpSink; 2],
+    // Goes last: the others lie in it.
+    dir: Workdir,
+}
+
+/// What `doveadm stats dump` is asked for.
+pub(super) const STATISTICS: &str = "count sum min max avg median stddev %95";
+
+/// The exporters of the recordings' configurations that write lines, and how each is told from
+/// others in 2.3, which writes them all to its log.
+const EXPORTERS: &[(&str, &str)] =
+    &[("select_tab", "start_time:"), ("all_json", "{"), ("all_tab", "event:")];
+
+/// Those that only the configuration of 2.4 has.
+const MORE_EXPORTERS: &[&str] = &["all_json_unix", "slow_json"];
+
+/// An exporter by HTTP, in each language.
+fn posting(generation: Generation, url: &str) -> String {
+    let lines = match generation {
+        Generation::V2_3 => format!(
+            "format_args = time-unix\n  transport = http-post\n  transport_args = {url}\n  \
+             transport_timeout = 1 min"
+        ),
+        Generation::V2_4 => format!(
+            "time_format = unix\n  driver = http-post\n  http_post_url = {url}\n  \
+             http_client_request_absolute_timeout = 1 min"
+        ),
+    };
+    format!(
+        "event_exporter posted {{\n  format = tab-text\n  {lines}\n}}\n\
+         metric posted {{\n  filter = event=*\n  exporter = posted\n}}\n"
+    )
+}
+
+impl Pair {
+    /// Starts both, with the configuration that the recordings were made with.
+    pub(super) fn start(dovecot: &Dovecot) -> Self {
+        let dir = Workdir::new();
+        let generation = dovecot.generation();
+        let name = match generation {
+            Generation::V2_3 => "captures/dovecot-2.3/metrics.conf",
+            Generation::V2_4 => "captures/dovecot-2.4/metrics.conf",
+        };
+        let mut shared = fs::read_to_string(data(name)).unwrap();
+        if generation == Generation::V2_3 {
+            // Its stats process never looks at unnamed events, not even for a metric that asks
+            // for no name, and its clients send them for such a one; in 2.4 it does look.
+            shared = shared.replace("category=storage\n", "category=storage AND event=*\n");
+        }
+        let posted = [(); 2].map(|()| HttpSink::start(|_, _| Reply::status(200)));
+        let mut theirs = shared.clone();
+        if generation == Generation::V2_4 {
+            theirs = theirs.replace("file_path = out/", "file_path = $DIR/theirs.");
+        }
+        theirs += &posting(generation, &posted[1].url("/"));
+        let stats = StatsServer::start(dovecot, &dir, &dir.fill_in(&theirs));
+        // One worker: connections that come one after the other stay in order.
+        let mut ours = String::from(
+            "workers = 1\ninput dovecot {\n  driver = stats-writer\n  path = $DIR/writer\n}\n\
+             listener reader {\n  driver = stats-reader\n  path = $DIR/reader\n}\n",
+        );
+        for exporter in exporters(generation) {
+            let path = dir.path(&format!("ours.{exporter}"));
+            ours += &format!(
+                "event_exporter {exporter} {{\n  driver = file\n  file_path = {}\n}}\n",
+                path.display()
+            );
+        }
+        ours += &posting(generation, &posted[0].url("/"));
+        let configs = [dir.write("shared.conf", shared), dir.config("ours.conf", &ours)];
+        let host = Starting::with(configs).start();
+        Pair { dovecot: dovecot.clone(), dir, host, stats, posted }
+    }
+
+    /// The sockets that take events: ours, then theirs.
+    pub(super) fn writers(&self) -> [PathBuf; 2] {
+        [self.dir.path("writer"), self.stats.writer()]
+    }
+
+    /// The sockets that tell statistics: ours, then theirs.
+    pub(super) fn readers(&self) -> [PathBuf; 2] {
+        [self.dir.path("reader"), self.stats.reader()]
+    }
+
+    /// What `doveadm stats dump` prints for ours, then for theirs.
+    ///
+    /// `None` when there is no doveadm.
+    pub(super) fn dumps(&self, config: &Path) -> Option<[String; 2]> {
+        let dump = |socket: PathBuf| {
+            let socket = socket.to_str().unwrap();
+            let arguments = ["stats", "dump", "-s", socket, "-f", STATISTICS];
+            let done = self.dovecot.doveadm(config, &arguments)?;
+            assert_eq!((done.status, done.stderr.as_str()), (Some(0), ""), "{socket}");
+            Some(done.text().to_owned())
+        };
+        let [ours, theirs] = self.readers();
+        Some([dump(ours)?, dump(theirs)?])
+    }
+
+    /// Stops both when everything has come out, and compares it.
+    pub(super) fn compare(self, order: Order) -> Ended {
+        let Pair { dovecot, dir, host, stats, posted } = self;
+        let generation = dovecot.generation();
+        let ended = host.stop().expect_status(0);
+        let input = ended.input("dovecot");
+        assert!(input.rejected.is_empty() && input.events > 0, "{input:?}");
+        // Theirs has read everything, but writes and posts when it likes.
+        let count = posted[0].accepted().len();
+        assert_eq!(count as u64, ended.exporter("posted").matched);
+        posted[1].wait_for(count);
+        let ours = |exporter: &str| dir.lines(&format!("ours.{exporter}"));
+        if generation == Generation::V2_3 {
+            let names = exporters(generation);
+            let count: usize = names.iter().map(|exporter| ours(exporter).len()).sum();
+            wait_for("Dovecot's log", || (stats.logged_payloads().len() >= count).then_some(()));
+        }
+        let logged = stats.stop();
+        for exporter in exporters(generation) {
+            let theirs = match generation {
+                Generation::V2_3 => {
+                    let start = EXPORTERS.iter().find(|(name, _)| *name == exporter).unwrap().1;
+                    let lines = logged.iter().filter(|line| line.starts_with(start));
+                    lines.cloned().collect()
+                }
+                Generation::V2_4 => dir.lines(&their_file(exporter)),
+            };
+            compare(exporter, &theirs, &ours(exporter), order);
+        }
+        let [ours, theirs] = posted.map(|sink| sink.accepted());
+        // They post over several connections.
+        same_set("posted", &theirs, &ours, |body| normal_tab_text(body.trim_end()));
+        ended
+    }
+}
+
+/// Compares what two wrote of the same events: byte by byte, but for the order of categories,
+/// the moment of the export, and what is told of the machine.
+fn compare(exporter: &str, theirs: &[String], ours: &[String], order: Order) {
+    let is_json = exporter.contains("json");
+    let normal = if is_json { normal_json } else { normal_tab_text };
+    if order == Order::All {
+        return same_lines(exporter, &theirs.join("\n"), &ours.join("\n"), normal);
+    }
+    same_set(exporter, theirs, ours, normal);
+    if is_json {
+        let [theirs, ours] = [theirs, ours].map(sessions);
+        assert!(!theirs.is_empty() || exporter == "slow_json");
+        for (session, events) in theirs {
+            let name = format!("{exporter}, {session:?}");
+            same_lines(&name, &events.join("\n"), &ours[&session].join("\n"), normal);
+        }
+    }
+}
+
+/// The events of each session, in each kind of process that it passed.
+fn sessions(lines: &[String]) -> BTreeMap<(String, String), Vec<String>> {
+    let mut sessions: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for line in lines {
+        let event: Value = serde_json::from_str(line).unwrap();
+        let Some(session) = event["fields"]["session"].as_str() else { continue };
+        let categories = event["categories"].as_array().unwrap().iter();
+        let mut categories = categories.map(|category| category.as_str().unwrap());
+        let service = categories.find(|category| category.starts_with("service:"));
+        let key = (session.to_owned(), service.unwrap_or_default().to_owned());
+        sessions.entry(key).or_default().push(line.clone());
+    }
+    sessions
+}
+
+fn exporters(generation: Generation) -> Vec<&'static str> {
+    let more = if generation == Generation::V2_4 { MORE_EXPORTERS } else { &[] };
+    EXPORTERS.iter().map(|(name, _)| *name).chain(more.iter().copied()).collect()
+}
+
+/// The file that the recordings' configuration has for an exporter.
+fn their_file(exporter: &str) -> String {
+    let name = match exporter {
+        "all_json_unix" => "all-unix.json".to_owned(),
+        other => other.replace('_', "."),
+    };
+    format!("theirs.{name}")
+}
