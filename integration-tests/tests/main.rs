@@ -8,6 +8,7 @@ mod command_line;
 mod config;
 mod demo;
 mod dovecot;
+mod dovecot_conf;
 mod drivers;
 mod files;
 mod filter_command;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::{
     console::{errln, out, outln},
     load::{Purpose, load},
+    table::{Side, Table},
 };
 use crate::{
     config::{self, Config, counted},
@@ -13,10 +14,14 @@ use crate::{
     telemetry::log as host_log,
 };
 
-/// Checks a configuration as `run` would, without starting anything.
-pub(super) fn check(paths: &[PathBuf]) -> Exit {
+/// Checks a configuration as `run` would, without starting anything. `verbose` names all
+/// that is ignored.
+pub(super) fn check(paths: &[PathBuf], verbose: bool) -> Exit {
     host_log::start(log::LevelFilter::Warn);
     let loaded = load(paths, Purpose::Check);
+    if verbose {
+        print_ignored(&loaded.ignored);
+    }
     let Some(config) = loaded.config else {
         errln!("{}, {}", counted(loaded.errors, "error"), counted(loaded.warnings, "warning"));
         return Exit::Config;
@@ -44,6 +49,16 @@ pub(super) fn check(paths: &[PathBuf]) -> Exit {
         }
     }
     Exit::Success
+}
+
+/// Prints what means nothing here.
+fn print_ignored(ignored: &[[String; 3]]) {
+    if ignored.is_empty() {
+        return;
+    }
+    let mut table = Table::new(["IGNORED", "NAME", "WHAT IT IS"].map(|head| (head, Side::Left)));
+    ignored.iter().for_each(|row| table.row(row));
+    outln!("{}", table.text());
 }
 
 /// Prints how many of the filters an event finds in which way.

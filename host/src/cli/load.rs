@@ -8,8 +8,8 @@ use std::{
 use super::console::write_err;
 use crate::{
     config::{
-        self, Checks, Config, Diagnostic, Diagnostics, Plugins, Severity, Surroundings,
-        check_filter,
+        self, Checks, Config, Diagnostic, Diagnostics, Ignored, Plugins, Severity, Sources,
+        Surroundings, check_filter,
     },
     pipeline::{Pipeline, Rebuild},
     plugin::{Pins, Placement, Registry, default_directories},
@@ -36,6 +36,8 @@ pub(super) struct Loaded {
     pub(super) pipeline: Option<Pipeline>,
     /// The plugins.
     pub(super) registry: Registry,
+    /// What means nothing here, each in a line: where it was written, and what it is.
+    pub(super) ignored: Vec<[String; 3]>,
     /// How many errors were shown.
     pub(super) errors: usize,
     /// How many warnings were shown.
@@ -117,6 +119,7 @@ fn load_silently(
         }
     }
     let mut diagnostics = loaded.diagnostics;
+    let ignored = loaded.ignored.iter().map(|one| ignored(one, diagnostics.sources())).collect();
     diagnostics.extend(refused_directories(&plugins, &registry));
     let config = loaded.config.filter(|_| !diagnostics.has_errors());
     Said {
@@ -124,12 +127,19 @@ fn load_silently(
         loaded: Loaded {
             pipeline: pipeline.filter(|_| config.is_some()),
             config,
+            ignored,
             errors: count(&diagnostics, Severity::Error),
             warnings: count(&diagnostics, Severity::Warning),
             registry,
         },
         diagnostics,
     }
+}
+
+fn ignored(one: &Ignored, sources: &Sources) -> [String; 3] {
+    let (line, _) = sources.line_and_column(one.place);
+    let place = format!("{}:{line}", sources.path(one.place.file).display());
+    [place, one.name.clone(), one.reason.text()]
 }
 
 fn count(diagnostics: &Diagnostics, severity: Severity) -> usize {

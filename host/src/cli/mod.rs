@@ -45,7 +45,7 @@ enum What {
     Run(ConfigArgs),
     /// Check a configuration and say what is wrong with it; opens nothing for writing.
     #[command(after_help = CHECK_HELP)]
-    Check(ConfigArgs),
+    Check(CheckArgs),
     /// Print the effective configuration, with every default.
     #[command(after_help = CHECK_HELP)]
     Config(ConfigArgs),
@@ -95,6 +95,17 @@ struct ConfigArgs {
     config: Vec<PathBuf>,
 }
 
+/// What `fantail check` is asked.
+#[derive(Debug, Args)]
+struct CheckArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+
+    /// Also name each setting and block that means nothing here.
+    #[arg(short, long)]
+    verbose: bool,
+}
+
 /// Where plugins are looked for, besides what a configuration says.
 #[derive(Debug, Args)]
 struct PluginArgs {
@@ -112,7 +123,7 @@ pub fn main() -> Exit {
     };
     match command.what {
         What::Run(args) => run::run(&args.config),
-        What::Check(args) => check::check(&args.config),
+        What::Check(args) => check::check(&args.config.config, args.verbose),
         What::Config(args) => check::effective(&args.config),
         What::Filter(args) => filter::filter(&args),
         What::Plugins(command) => plugins::plugins(&command),

@@ -27,10 +27,18 @@ pub(super) fn check(config: &Config, tree: &Tree, inputs_required: bool) -> Vec<
     sources(&config.inputs, &config.listeners, &mut problems);
     if config.inputs.is_empty() && blocks("input").next().is_none() {
         let severity = if inputs_required { Severity::Error } else { Severity::Warning };
-        problems.push(
-            Diagnostic::nowhere(severity, "there is no input")
-                .help("`input NAME {` or Dovecot's `service stats {` says where events come from"),
-        );
+        let is_off = blocks("service").any(|(id, block)| {
+            let mut inner = tree.children(id);
+            block.name.as_ref().is_some_and(|name| name.as_str() == "stats")
+                && inner.any(|(_, listener)| listener.kind.as_str() == "unix_listener")
+        });
+        problems.push(Diagnostic::nowhere(severity, "there is no input").help(match is_off {
+            true => {
+                "the listeners for writers of `service stats` are switched off here (`mode = 0`): \
+                 `input NAME {` with `driver = stats-writer` says where Dovecot's events come from"
+            }
+            false => "`input NAME {` or Dovecot's `service stats {` says where events come from",
+        }));
     } else if config.metrics.is_empty() {
         problems.push(
             Diagnostic::nowhere(Severity::Warning, "there is no metric: all events are dropped")

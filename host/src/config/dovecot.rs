@@ -13,13 +13,16 @@
 //!   groups that bring nothing of ours.
 //! * Otherwise it is an error.
 //!
-//! Inside our own blocks nothing is ignored. Of `service stats`, the listeners for
-//! writers become inputs, those for readers and for HTTP become listeners.
+//! Inside our own blocks nothing is ignored but what belongs to Dovecot's HTTP and TLS
+//! clients. Of `service stats`, the listeners for writers become inputs, those for
+//! readers and for HTTP become listeners; how many processes Dovecot would run is its
+//! own affair.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::diagnostic::{Diagnostic, Severity, counted};
+use super::diagnostic::{Diagnostic, Severity};
+use super::ignored::{Ignored, Reason};
 use super::reader::{Reader, Section};
 use super::settings::{
     Assumed, InputConfig, InputDriver, ListenerConfig, ListenerDriver, OpenMetricsCompat, Socket,
@@ -40,6 +43,7 @@ const DOVECOT_SETTINGS: &[&str] = &[
     "disable_plaintext_auth",
     "dovecot_config_version",
     "dovecot_storage_version",
+    "fts_autoindex",
     "listen",
     "log_path",
     "login_greeting",
@@ -53,12 +57,31 @@ const DOVECOT_SETTINGS: &[&str] = &[
     "ssl_cert",
     "ssl_key",
     "ssl_server_cert_file",
+    "stats_http_rawlog_dir",
     "syslog_facility",
 ];
 
+/// Those of them that our own configurations may have as well.
+const SHARED_SETTINGS: &[&str] = &["base_dir", "default_internal_user", "listen"];
+
 /// Blocks that only a Dovecot configuration has.
-const DOVECOT_BLOCKS: &[&str] =
-    &["service", "protocol", "passdb", "userdb", "namespace", "ssl_client", "ssl_server"];
+const DOVECOT_BLOCKS: &[&str] = &[
+    "dict_server",
+    "local",
+    "local_name",
+    "namespace",
+    "passdb",
+    "protocol",
+    "remote",
+    "service",
+    "ssl_client",
+    "ssl_server",
+    "stats_server",
+    "userdb",
+];
+
+/// Those of them that our own configurations may have as well.
+const SHARED_BLOCKS: &[&str] = &["ssl_client", "ssl_server"];
 
 /// Blocks that are ours.
 const OUR_BLOCKS: &[&str] = &["input", "listener", "event_exporter", "metric", "plugin"];
@@ -76,32 +99,57 @@ const LONG: &[BlockKind] = &[
 /// level in its short form (`false`), or of any (`true`).
 pub(super) type IsPlugins<'a> = dyn Fn(&str, bool) -> bool + 'a;
 
-/// Goes through the top level: reports what is nearly ours, and says in one
-/// line how much is not. `is_plugins` tells settings of plugins.
-pub(super) fn survey(reader: &mut Reader<'_>, sources: &Sources, is_plugins: &IsPlugins<'_>) {
-    let tree = reader.tree;
-    let top = tree.block(Tree::TOP);
-    let mut dovecot: HashSet<usize> = HashSet::new();
-    for setting in top.settings.iter().filter(|s| DOVECOT_SETTINGS.contains(&s.key.as_str())) {
-        dovecot.insert(sources.root(setting.key.place().file));
+/// Which of the paths that the user named lead to Dovecot's configurations.
+#[derive(Debug, Default)]
+pub(super) struct Roots {
+    /// Those with anything that only Dovecot has.
+    pub(super) any: HashSet<usize>,
+    /// Those with something that our own configurations don't have either.
+    pub(super) sure: HashSet<usize>,
+}
+
+/// Looks for what only Dovecot has.
+pub(super) fn roots(tree: &Tree, sources: &Sources) -> Roots {
+    let mut roots = Roots::default();
+    let mut found = |root: usize, is_sure: bool| {
+        roots.any.insert(root);
+        if is_sure {
+            roots.sure.insert(root);
+        }
+    };
+    for setting in &tree.block(Tree::TOP).settings {
+        let name = setting.key.as_str();
+        if DOVECOT_SETTINGS.contains(&name) {
+            found(sources.root(setting.key.place().file), !SHARED_SETTINGS.contains(&name));
+        }
     }
     for (_, block) in tree.children(Tree::TOP) {
         let kind = block.kind.as_str();
         if DOVECOT_BLOCKS.contains(&kind) || kind == "plugin" && block.name.is_none() {
-            dovecot.insert(sources.root(block.kind.place().file));
+            let is_sure = !SHARED_BLOCKS.contains(&kind) && !is_stats(block);
+            found(sources.root(block.kind.place().file), is_sure);
         }
     }
-    let mut ignored = (0, 0);
+    roots
+}
+
+/// Goes through the top level: reports what is nearly ours, and counts what is not.
+/// `is_plugins` tells settings of plugins.
+pub(super) fn survey(reader: &mut Reader<'_>, sources: &Sources, is_plugins: &IsPlugins<'_>) {
+    let tree = reader.tree;
+    let top = tree.block(Tree::TOP);
+    let dovecot = roots(tree, sources).any;
     let settings = top.settings.iter().map(|setting| &setting.key);
     for key in settings.filter(|key| !is_setting(key.as_str(), is_plugins)) {
         let is_dovecots = dovecot.contains(&sources.root(key.place().file));
         if exporters::is_dovecot_client(key.as_str()) && !is_dovecots {
-            let message = match is_plugins(key.as_str(), true) {
-                true => format!("`{}` counts in event_exporter blocks only", key.as_str()),
-                false => format!("`{}` is not used by Fantail (yet)", key.as_str()),
-            };
-            let note = Diagnostic::new(Severity::Note, Some(key.place()), message);
-            reader.diagnostics.push(note);
+            if is_plugins(key.as_str(), true) {
+                let message = format!("`{}` counts in event_exporter blocks only", key.as_str());
+                let note = Diagnostic::new(Severity::Note, Some(key.place()), message);
+                reader.diagnostics.push(note);
+            } else {
+                reader.ignored.push(Ignored::new(Reason::Client, key.as_str(), key.place()));
+            }
             // A plugin that takes it may just not be loaded.
             reader.plugin_missed = true;
             continue;
@@ -111,25 +159,38 @@ pub(super) fn survey(reader: &mut Reader<'_>, sources: &Sources, is_plugins: &Is
                 reader.diagnostics.push(problem);
                 reader.plugin_missed = true;
             }
-            None => ignored.0 += 1,
+            None => {
+                let reason = match key.as_str() {
+                    "stats_http_rawlog_dir" => Reason::Process,
+                    _ => Reason::Setting,
+                };
+                reader.ignored.push(Ignored::new(reason, key.as_str(), key.place()));
+            }
         }
     }
     for (_, block) in tree.children(Tree::TOP).filter(|(_, block)| !is_block(block)) {
         match unknown(&block.kind, "block", &dovecot, sources) {
             Some(problem) => reader.diagnostics.push(problem),
-            None => ignored.1 += 1,
+            None => {
+                let reason = match block.kind.as_str() {
+                    "stats_server" => Reason::Process,
+                    _ => Reason::Block,
+                };
+                reader.ignored.push(Ignored::new(reason, written(block), block.kind.place()));
+            }
         }
     }
-    if ignored != (0, 0) {
-        let (settings, blocks) = (counted(ignored.0, "setting"), counted(ignored.1, "block"));
-        let are = if ignored.0 + ignored.1 == 1 { "is" } else { "are" };
-        let message = match ignored {
-            (_, 0) => format!("{settings} of other Dovecot services {are} ignored"),
-            (0, _) => format!("{blocks} of other Dovecot services {are} ignored"),
-            _ => format!("{settings} and {blocks} of other Dovecot services are ignored"),
-        };
-        reader.diagnostics.push(Diagnostic::nowhere(Severity::Note, message));
-    }
+}
+
+/// A block's first line, without its brace.
+fn written(block: &Block) -> String {
+    let name = block.name.as_ref().map_or("", Text::as_str);
+    format!("{} {name}", block.kind.as_str()).trim_end().to_owned()
+}
+
+fn is_stats(block: &Block) -> bool {
+    block.kind.as_str() == "service"
+        && block.name.as_ref().is_some_and(|name| name.as_str() == "stats")
 }
 
 /// Whether a top-level setting is ours, or known to mean nothing here.
@@ -149,7 +210,7 @@ fn is_block(block: &Block) -> bool {
     let name = block.name.as_ref().map(Text::as_str);
     match block.kind.as_str() {
         "plugin" => name.is_some(),
-        "service" => name == Some("stats"),
+        "service" => is_stats(block),
         kind => OUR_BLOCKS.contains(&kind),
     }
 }
@@ -201,6 +262,10 @@ pub(super) fn listeners(
     listeners: &mut Vec<ListenerConfig>,
 ) {
     let tree = reader.tree;
+    for setting in &tree.block(service).settings {
+        let key = &setting.key;
+        reader.ignored.push(Ignored::new(Reason::Process, key.as_str(), key.place()));
+    }
     for (id, block) in tree.children(service) {
         match block.kind.as_str() {
             "unix_listener" => match unix_listener(reader, id) {
@@ -210,7 +275,10 @@ pub(super) fn listeners(
             },
             "inet_listener" => listeners.extend(inet_listener(reader, id)),
             "fifo_listener" => left_out(reader, block),
-            _ => {}
+            _ => {
+                let ignored = Ignored::new(Reason::Process, written(block), block.kind.place());
+                reader.ignored.push(ignored);
+            }
         }
     }
 }
@@ -249,6 +317,9 @@ fn unix_listener(reader: &mut Reader<'_>, id: BlockId) -> Option<Unix> {
     let base = reader.path(top, "base_dir")?;
     // What Dovecot itself sets for its three listeners.
     let login = is_writer && is_called("login/stats-writer");
+    if login && reader.variables.is_assumed(block.place()) && !has_login(reader, &base.value) {
+        return None;
+    }
     let default = |reader: &Reader<'_>, name: &str| Placed {
         value: reader.variables.dovecot(name),
         place: block.place(),
@@ -277,6 +348,23 @@ fn unix_listener(reader: &mut Reader<'_>, id: BlockId) -> Option<Unix> {
     let line_limit = reader.size(input, "line_limit");
     let driver = InputDriver::StatsWriter { socket, max_connections, open_events };
     Some(Unix::Input(Box::new(InputConfig { name, driver, line_limit })))
+}
+
+/// Whether login processes can be in their directory, or it is not known yet. They cannot
+/// when Dovecot's own directory is there and theirs is not.
+fn has_login(reader: &mut Reader<'_>, base: &Path) -> bool {
+    let login = base.join("login");
+    if !reader.variables.is_dir(base) || reader.variables.is_dir(&login) {
+        return true;
+    }
+    let message =
+        format!("there is no directory {}: login processes can't be heard", login.display());
+    let warning = Diagnostic::nowhere(Severity::Warning, message);
+    reader.diagnostics.push(warning.help(
+        "Dovecot makes it when it starts; `service stats {` with `unix_listener login/stats-writer {` \
+         and `mode = 0` says that this is meant",
+    ));
+    false
 }
 
 /// Dovecot's way to offer OpenMetrics: an `inet_listener` of the type `http`.
@@ -321,8 +409,7 @@ fn inet_listener(reader: &mut Reader<'_>, id: BlockId) -> Option<ListenerConfig>
     Some(ListenerConfig { name, driver })
 }
 
+/// Counts a listener that is for something else.
 fn left_out(reader: &mut Reader<'_>, block: &Block) {
-    let message =
-        format!("{} is neither an input nor a listener here and is left out", block.title());
-    reader.diagnostics.push(Diagnostic::new(Severity::Note, Some(block.place()), message));
+    reader.ignored.push(Ignored::new(Reason::Listener, written(block), block.place()));
 }

@@ -9,7 +9,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::diagnostic::{Diagnostic, Severity};
+use super::diagnostic::Diagnostic;
+use super::ignored::{Ignored, Reason};
 use super::reader::{Reader, Section, short};
 use super::schema::{Property, PropertyKind, Schemas, Settings, properties};
 use super::settings::{ExporterConfig, QueueFull, QueueKind, SettingPlaces};
@@ -20,8 +21,9 @@ use super::tree::{Block, BlockId, Tree};
 use super::value;
 
 /// Settings of 2.3 that every exporter may have; a driver without arguments
-/// takes no notice of them.
-const LEGACY: &[&str] = &["transport_args", "transport_timeout"];
+/// takes no notice of them. With each, what `doveconf` prints if nobody has set it.
+const LEGACY: &[(&str, &[&str])] =
+    &[("transport_args", &[""]), ("transport_timeout", &["250 ms", "250 msecs"])];
 
 /// What Dovecot's HTTP and TLS clients can be told, and so an exporter in a
 /// configuration of Dovecot's. What no plugin takes of it is not an error.
@@ -91,6 +93,10 @@ pub(super) fn is_dovecot_client(name: &str) -> bool {
     DOVECOT_CLIENT
         .iter()
         .any(|(prefix, names)| name.strip_prefix(prefix).is_some_and(|rest| names.contains(&rest)))
+}
+
+fn is_legacy(name: &str) -> bool {
+    LEGACY.iter().any(|(known, _)| *known == name)
 }
 
 /// Where the times of events are written, by the name of Dovecot 2.4.
@@ -191,7 +197,7 @@ fn settings_of_known(reader: &mut Reader<'_>, section: Section, schemas: [Option
     let near: Vec<&str> = host.chain(names.iter().copied()).collect();
     let may_be = |name: &str| {
         known.iter().any(|property| property.is_called(name))
-            || LEGACY.contains(&name)
+            || is_legacy(name)
             || matches!(name, TIME_FORMAT | "format_args")
             || is_dovecot_client(name)
             || value::nearest(name, near.iter().copied()).is_none()
@@ -231,17 +237,15 @@ fn refuse_unknown(
     let is_plugins = |name: &str| all().any(|property| property.is_called(name));
     let is_known = |name: &str| {
         is_plugins(name)
-            || LEGACY.contains(&name)
+            || is_legacy(name)
             || matches!(name, TIME_FORMAT | "format_args")
             || is_dovecot_client(name)
     };
     for setting in &reader.block(section).settings {
         let name = section.kind.short_name(setting.key.as_str());
         if is_dovecot_client(name) && !is_plugins(name) {
-            let title = reader.block(section).title();
-            let message = format!("`{name}` is not used by Fantail (yet) in {title}");
-            let note = Diagnostic::new(Severity::Note, Some(setting.key.place()), message);
-            reader.diagnostics.push(note);
+            let place = setting.key.place();
+            reader.ignored.push(Ignored::new(Reason::Client, name, place));
         }
     }
     refuse_blocks(reader, section, all());
@@ -249,10 +253,14 @@ fn refuse_unknown(
     let before = reader.diagnostics.len();
     reader.refuse_unknown(section, "", is_known, &names);
     reader.plugin_missed |= reader.diagnostics.len() > before;
-    for name in LEGACY {
+    for (name, default) in LEGACY {
         let used = all().any(|property| property.is_called(name));
         if let Some((_, setting)) = reader.find(section, |key| key == *name).filter(|_| !used) {
             let place = setting.key.place();
+            if default.contains(&setting.value.written().as_str()) {
+                reader.ignored.push(Ignored::new(Reason::Argument, *name, place));
+                continue;
+            }
             reader.diagnostics.push(Diagnostic::warning(
                 place,
                 format!("the driver of {} takes no `{name}`", reader.block(section).title()),
@@ -275,7 +283,8 @@ fn plugin_settings(
             .find(section, |key| property.is_called(key))
             .or_else(|| reader.find(top, |key| property.name == key).filter(|_| property.global));
         let text = found.map(|(block, setting)| {
-            reader.variables.value(block, setting, &mut reader.diagnostics)
+            let text = reader.variables.value(block, setting, &mut reader.diagnostics);
+            reader.variables.globals(text, &mut reader.diagnostics)
         });
         // As in Dovecot, an empty value is none.
         let text = text.filter(|text| !text.as_str().is_empty());

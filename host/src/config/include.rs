@@ -7,10 +7,11 @@ use glob::Pattern;
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::files::{Files, directory_pattern};
-use super::groups;
+use super::ignored::Ignored;
 use super::parser::{Include, Parser};
 use super::source::{FileId, Place, Sources};
 use super::tree::Tree;
+use super::{assumed, groups};
 
 /// A file may have this many bytes.
 pub(super) const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -26,6 +27,8 @@ pub(super) struct Read {
     pub(super) tree: Tree,
     pub(super) sources: Sources,
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// What stood in the tree and means something else to Dovecot.
+    pub(super) ignored: Vec<Ignored>,
 }
 
 /// Reads the paths in order as one configuration; a directory stands for its
@@ -52,9 +55,11 @@ pub(super) fn read(paths: &[PathBuf], files: &dyn Files) -> Read {
             Err(error) => parser.diagnostics.push(unreadable(path, None, &error.to_string())),
         }
     }
+    let mut sources = reader.sources;
+    let ignored = assumed::complete(&mut parser, &mut sources);
     let Parser { mut tree, mut diagnostics, .. } = parser;
     diagnostics.extend(groups::expand(&mut tree));
-    Read { tree, sources: reader.sources, diagnostics }
+    Read { tree, sources, diagnostics, ignored }
 }
 
 struct Reader<'a> {

@@ -3,6 +3,7 @@
 use super::diagnostic::Diagnostic;
 use super::filter_check::FilterCheck;
 use super::group_by;
+use super::old_filter;
 use super::reader::{Reader, Section};
 use super::settings::{Include, MetricConfig};
 use super::source::Placed;
@@ -19,8 +20,8 @@ pub(super) fn read(
 ) -> MetricConfig {
     let section = Section { id, kind: BlockKind::Metric };
     let name = reader.name(section);
-    let is_group = |key: &str| key == "group_by";
-    reader.refuse_unknown(section, "", is_group, &[]);
+    let is_known = |key: &str| key == "group_by" || old_filter::KEYS.contains(&key);
+    reader.refuse_unknown(section, "", is_known, old_filter::KEYS);
     let filter = filter(reader, section, check_filter);
     let fields = reader.list(section, "fields");
     let exporter = reader.text(section, "exporter");
@@ -48,6 +49,14 @@ fn filter(
 ) -> Placed<String> {
     let title = reader.block(section).title();
     let text = reader.written(section, "filter").filter(|text| !text.as_str().trim().is_empty());
+    let old = old_filter::read(reader, section);
+    if let (Some(text), Some(_)) = (&text, &old) {
+        let message = format!("{title} has two filters");
+        let help = "`filter = ...` says it all; event_name, categories, source_location and \
+                    `filter {` are its parts before Dovecot 2.3.12";
+        reader.error(text.place(), message, help);
+    }
+    let text = text.or(old);
     let Some(text) = text else {
         let place = reader.block(section).place();
         let message = format!("{title} has no filter");

@@ -3,7 +3,8 @@
 //! 1. [`files`], `include`: paths to texts, with limits on both.
 //! 2. `lexer`, `parser`: texts to a [`Tree`] of blocks and settings. Parsing
 //!    never stops; every value remembers where each of its bytes stands.
-//!    `groups` puts what Dovecot's settings groups say where it counts.
+//!    `assumed` adds what a Dovecot configuration means without saying it, and
+//!    `groups` puts what settings groups say where it counts.
 //! 3. `variables`: values as they are used.
 //! 4. `reader`, with the [`table`] of the host's settings and the [`schema`]s of
 //!    the plugins': blocks to the typed [`Config`].
@@ -20,6 +21,7 @@ pub mod added;
 pub mod diagnostic;
 pub mod files;
 pub mod group_by;
+pub mod ignored;
 pub mod schema;
 pub mod settings;
 pub mod source;
@@ -27,6 +29,7 @@ pub mod table;
 pub mod text;
 pub mod tree;
 
+mod assumed;
 mod check;
 mod dovecot;
 mod effective;
@@ -38,6 +41,7 @@ mod inputs;
 mod lexer;
 mod listeners;
 mod metrics;
+mod old_filter;
 mod parser;
 mod reader;
 mod value;
@@ -54,6 +58,7 @@ pub use effective::effective;
 pub use files::{Disk, Files};
 pub use filter_check::{FilterCheck, FilterProblem, check_filter};
 pub use group_by::GroupBy;
+pub use ignored::Ignored;
 pub use schema::Schemas;
 pub use settings::{
     Config, ExporterConfig, InputConfig, ListenerConfig, MetricConfig, PluginPin, Plugins,
@@ -105,6 +110,8 @@ pub struct Loaded {
     pub sound: Option<Config>,
     /// Errors, warnings and notes.
     pub diagnostics: Diagnostics,
+    /// What means nothing here, in the order of the files. One of the notes counts it.
+    pub ignored: Vec<Ignored>,
     /// Whether a name is unknown that a plugin might know, or be: if there are
     /// plugins that `schemas` lacked, it is worth asking again with all of them.
     pub plugin_missed: bool,
@@ -190,6 +197,12 @@ impl Parsed<'_> {
         let config = self.config(&mut reader, checks);
         diagnostics.append(&mut reader.diagnostics);
         let plugin_missed = reader.plugin_missed;
+        let mut ignored = self.read.ignored.clone();
+        ignored.append(&mut reader.ignored);
+        ignored.sort_by_key(|one| (self.read.sources.order(one.place.file), one.place.start));
+        ignored.dedup();
+        let note = |text| Diagnostic::nowhere(Severity::Note, text);
+        diagnostics.extend(ignored::summary(&ignored).map(note));
         if let Some((config, _)) = &config {
             diagnostics.extend(check::check(config, &self.read.tree, checks.inputs_required));
         }
@@ -199,7 +212,7 @@ impl Parsed<'_> {
             Some((config, _)) => (Some(config), None),
             None => (None, None),
         };
-        Loaded { config, sound, diagnostics, plugin_missed }
+        Loaded { config, sound, diagnostics, ignored, plugin_missed }
     }
 
     fn reader(&self) -> Reader<'_> {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::diagnostic::{Diagnostic, Severity};
+use super::ignored::Ignored;
 use super::source::{Place, Placed};
 use super::table::{self, BlockKind, Kind};
 use super::text::Text;
@@ -20,6 +21,8 @@ pub(super) struct Reader<'a> {
     pub(super) tree: &'a Tree,
     pub(super) variables: Variables<'a>,
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// What means nothing here, and is no error.
+    pub(super) ignored: Vec<Ignored>,
     /// Whether a name is unknown that may be a plugin's, or one of its settings.
     pub(super) plugin_missed: bool,
 }
@@ -33,7 +36,8 @@ pub(super) struct Section {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(tree: &'a Tree, variables: Variables<'a>) -> Self {
-        Reader { tree, variables, diagnostics: Vec::new(), plugin_missed: false }
+        let (diagnostics, ignored) = (Vec::new(), Vec::new());
+        Reader { tree, variables, diagnostics, ignored, plugin_missed: false }
     }
 
     pub(super) fn block(&self, section: Section) -> &'a Block {
@@ -59,7 +63,9 @@ impl<'a> Reader<'a> {
         is_called: impl Fn(&str) -> bool,
     ) -> Option<(BlockId, &'a Setting)> {
         let kind = section.kind;
-        let own = |setting: &&Setting| is_called(kind.short_name(setting.key.as_str()));
+        let own = |setting: &&Setting| {
+            !setting.foreign && is_called(kind.short_name(setting.key.as_str()))
+        };
         let block = self.block(section);
         if let Some(found) = block.settings.iter().rev().find(own) {
             return Some((section.id, found));

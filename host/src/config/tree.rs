@@ -51,6 +51,9 @@ pub struct Setting {
     pub order: usize,
     /// A `#` in the value that ended it although no blank stood before it.
     pub doubtful_comment: Option<Place>,
+    /// Whether it means something else to who wrote it than its name means here; only
+    /// variables see it.
+    pub foreign: bool,
 }
 
 /// The right side of a setting, not yet evaluated: most settings of a Dovecot
@@ -127,7 +130,14 @@ impl Tree {
         doubtful_comment: Option<Place>,
     ) {
         let order = self.order();
-        self.blocks[block.0].settings.push(Setting { key, value, order, doubtful_comment });
+        let foreign = false;
+        self.blocks[block.0].settings.push(Setting {
+            key,
+            value,
+            order,
+            doubtful_comment,
+            foreign,
+        });
     }
 
     /// Takes settings out of a block.
@@ -140,6 +150,12 @@ impl Tree {
         let (taken, left) = settings.into_iter().partition(|setting| which(setting));
         self.blocks[block.0].settings = left;
         taken
+    }
+
+    /// Has settings of a block seen by variables only.
+    pub(super) fn disown(&mut self, block: BlockId, mut which: impl FnMut(&Setting) -> bool) {
+        let settings = &mut self.blocks[block.0].settings;
+        settings.iter_mut().for_each(|setting| setting.foreign = which(setting));
     }
 
     /// Puts settings into a block as if they had been written before all others.

@@ -14,6 +14,7 @@
 
 use std::path::Path;
 
+use super::assumed;
 use super::diagnostic::Diagnostic;
 use super::files::Files;
 use super::include::{FILE_BYTES_MAX, beside};
@@ -37,6 +38,12 @@ const DOVECOT_DEFAULTS: &[(&str, &str)] = &[
     ("default_login_user", "dovenull"),
     ("listen", "*, ::"),
 ];
+
+/// How variables of Dovecot 2.4 begin that mean the same for every event.
+const GLOBALS: &[&str] = &["%{env:", "%{system:"];
+
+/// The file that is the machine's name.
+const HOSTNAME: &str = "/proc/sys/kernel/hostname";
 
 /// Looks up an environment variable.
 pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
@@ -93,6 +100,11 @@ impl<'a> Variables<'a> {
         self.files.is_dir(path)
     }
 
+    /// Whether nobody wrote what stands at a place.
+    pub(super) fn is_assumed(&self, place: Place) -> bool {
+        assumed::is_assumed(place, self.sources)
+    }
+
     /// What a Dovecot setting of the top level is: as written, or Dovecot's
     /// own default. Only for the names that have one here.
     pub(super) fn dovecot(&self, name: &str) -> String {
@@ -101,6 +113,83 @@ impl<'a> Variables<'a> {
         }
         let default = DOVECOT_DEFAULTS.iter().find(|(known, _)| *known == name);
         default.map_or_else(String::new, |(_, value)| (*value).to_owned())
+    }
+
+    /// The text with `%{env:NAME}` and `%{system:hostname}` of Dovecot 2.4 replaced, which mean
+    /// the same for every event. Other `%{...}` are left to those who know events.
+    pub(super) fn globals(&self, text: Text, diagnostics: &mut Vec<Diagnostic>) -> Text {
+        let whole = text.as_str();
+        if !GLOBALS.iter().any(|prefix| whole.contains(prefix)) {
+            return text;
+        }
+        let mut value = Text::new(text.place().head());
+        let mut at = 0;
+        while let Some(start) = whole[at..].find("%{").map(|found| at + found) {
+            let end = whole[start..].find('}').map_or(whole.len(), |found| start + found + 1);
+            let is_escaped = whole[..start].ends_with('%');
+            let is_global = GLOBALS.iter().any(|prefix| whole[start..].starts_with(prefix));
+            value.push_part(&text, at..start);
+            if is_global && !is_escaped {
+                let place = text.place_of(start..end);
+                let inner = whole[start + 2..end].trim_end_matches('}');
+                match self.global(inner, place, diagnostics) {
+                    Ok(found) => value.push_standing_for(&found, place),
+                    Err(wrong) => {
+                        value.push_part(&text, start..end);
+                        let message = format!("`%{{{inner}}}` {wrong}");
+                        diagnostics.push(Diagnostic::error(place, message).help(
+                            "`%{env:NAME}`, `%{env:NAME | default('TEXT')}` and \
+                             `%{system:hostname}` are understood",
+                        ));
+                    }
+                }
+            } else {
+                value.push_part(&text, start..end);
+            }
+            at = end;
+        }
+        value.push_part(&text, at..whole.len());
+        value
+    }
+
+    /// What stands between `%{` and `}`, evaluated.
+    fn global(
+        &self,
+        inner: &str,
+        place: Place,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Result<String, &'static str> {
+        let mut parts = inner.split('|').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let mut value = match name.split_once(':') {
+            Some(("env", name)) => (self.environment)(name),
+            Some(("system", "hostname")) => {
+                let read = self.files.read(Path::new(HOSTNAME), 4096);
+                let read = read.map_err(|_| "can't be read from the system")?;
+                Some(String::from_utf8_lossy(&read).trim().to_owned())
+            }
+            _ => return Err("is unknown"),
+        };
+        for filter in parts {
+            let default = filter
+                .strip_prefix("default(")
+                .and_then(|rest| rest.strip_suffix(')'))
+                .map(|word| word.trim_matches(['\'', '"']));
+            value = match (filter, default) {
+                (_, Some(default)) => {
+                    Some(value.filter(|value| !value.is_empty()).unwrap_or(default.to_owned()))
+                }
+                ("lower", _) => value.map(|value| value.to_ascii_lowercase()),
+                ("upper", _) => value.map(|value| value.to_ascii_uppercase()),
+                _ => return Err("has a filter that is unknown here"),
+            };
+        }
+        if value.is_none() {
+            let message =
+                format!("the environment variable `{}` is not set", &name["env:".len()..]);
+            diagnostics.push(Diagnostic::warning(place, message).label("becomes empty"));
+        }
+        Ok(value.unwrap_or_default())
     }
 
     fn evaluate(

@@ -74,19 +74,19 @@ fn variables_that_go_nowhere_are_reported() {
     );
     let bomb: String = (0..40).map(|n| format!("s{n} = $SET:s{0} $SET:s{0}\n", n + 1)).collect();
     check(
-        &format!("hostname = $SET:s0\nprotocols = imap\n{bomb}s40 = x"),
-        "error 1:12 [$SET:s0]: too many variables for one value",
+        &format!("plugin_dir = $SET:s0\nprotocols = imap\n{bomb}s40 = x"),
+        "error 1:14 [$SET:s0]: too many variables for one value",
     );
 }
 
 #[test]
 fn a_hash_within_a_word_is_doubtful_but_only_in_what_is_ours() {
     assert_eq!(
-        messages(&load("protocols = a#b\nhostname = a#b")),
+        messages(&load("protocols = a#b\nplugin_dir = a#b")),
         [
-            "warning 2:13 [#]: the value ends here: `#` begins a comment",
-            "warning: there is no input",
-            "note: 1 setting of other Dovecot services is ignored",
+            "warning 2:15 [#]: the value ends here: `#` begins a comment",
+            "warning: there is no metric: all events are dropped",
+            "note: 1 setting of other Dovecot services is ignored (`fantail check -v` names them)",
         ]
     );
     assert_eq!(
@@ -97,7 +97,7 @@ fn a_hash_within_a_word_is_doubtful_but_only_in_what_is_ours() {
 
 #[test]
 fn files_are_values_when_they_are_asked_for() {
-    let text = "protocols = </missing\nhostname = <name\n";
+    let text = "protocols = </missing\nhostname = <name\ninput i {\n driver = stdin\n}\n";
     let files = Memory::new(&[("/etc/a.conf", text), ("/etc/name", "the host\n")]);
     let loaded = load_files(&files, &["/etc/a.conf"]);
     assert!(!loaded.diagnostics.has_errors(), "{}", loaded.diagnostics.render(false));

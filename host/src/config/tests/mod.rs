@@ -1,5 +1,6 @@
 //! The configuration as a whole: texts in, settings or messages out.
 
+mod assumed;
 mod conf_d;
 mod dovecot;
 mod errors;
@@ -183,4 +184,17 @@ fn messages(loaded: &Loaded) -> Vec<String> {
             format!("{}{place}: {}", diagnostic.severity, diagnostic.message)
         })
         .collect()
+}
+
+/// What is ignored, one a line: `line name: what it is`.
+fn ignored(loaded: &Loaded) -> Vec<String> {
+    let shown = loaded.diagnostics.render(false);
+    assert!(!loaded.diagnostics.has_errors(), "{shown}");
+    let told = shown.matches("ignored (`fantail check -v` names them)").count();
+    assert_eq!(told, usize::from(!loaded.ignored.is_empty()), "{shown}");
+    let ignored = loaded.ignored.iter().map(|one| {
+        let (line, _) = loaded.diagnostics.sources().line_and_column(one.place);
+        format!("{line} {}: {}", one.name, one.reason.text())
+    });
+    ignored.collect()
 }
