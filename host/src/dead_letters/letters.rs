@@ -88,14 +88,25 @@ impl DeadLetters {
             return Ok(());
         }
         // Both halves have to go before it can be opened anew.
-        *open = None;
+        let before = open.take().map(|open| open.max_size);
+        match self.open_anew(max_size) {
+            Ok(opened) => *open = Some(opened),
+            Err(reason) => {
+                // Whoever has it open goes on with it as it was.
+                *open = before.and_then(|max_size| self.open_anew(max_size).ok());
+                return Err(reason);
+            }
+        }
+        Ok(())
+    }
+
+    fn open_anew(&self, max_size: u64) -> Result<Open, String> {
         let opened = Store::open(&self.directory, max_size).map_err(|error| error.to_string());
         let (store, findings) = opened?;
         self.show(&findings, 0);
         self.max_size.store(max_size, Ordering::Relaxed);
         self.note(&store);
-        *open = Some(Open { store, max_size });
-        Ok(())
+        Ok(Open { store, max_size })
     }
 
     /// How many there are now.

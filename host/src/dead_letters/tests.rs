@@ -269,6 +269,10 @@ fn letters_are_replayed_once_and_can_be_seen_meanwhile() {
     // With another size, beside itself: it is the same directory.
     letters.open(2 << 20).unwrap();
     assert_eq!(letters.figures().bytes_max, 2 << 20);
+    // One that is impossible leaves it as it was.
+    assert!(letters.open(1).unwrap_err().contains("too small"));
+    letters.put(&many[..1]).unwrap();
+    assert_eq!((letters.figures().bytes_max, letters.figures().payloads), (2 << 20, 1));
     assert!(DeadLetters::new(path).open(1 << 20).unwrap_err().contains("in use"));
 }
 
