@@ -428,6 +428,32 @@ fn what_is_a_dead_letter_is_no_more_in_a_durable_queue() {
 }
 
 #[test]
+fn a_directory_can_be_had_again_once_the_old_exporter_has_left_it() {
+    let (server, is_well) = ill_server(503);
+    let dir = Workdir::new();
+    let path = dir.config("fantail.conf", &config(&server, KEEP));
+    let host = fantail_integration_tests::Starting::with([&path]).start();
+    send(&dir, 0, 5);
+    wait_for_exporter(&dir, "an attempt", |seen| seen["retries"].as_u64() > Some(0));
+    let reload = |more: &str| {
+        dir.config("fantail.conf", &config(&server, more));
+        fantail(["reload", "-c", path.to_str().unwrap()])
+    };
+    // The first exporter goes on beside the second one, and may still have letters to keep.
+    assert_eq!(reload("").status, Some(0));
+    let refused = reload(KEEP);
+    assert_ne!(refused.status, Some(0));
+    let why = "is in use by an exporter of this host that has been changed or removed";
+    assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    is_well.store(true, Ordering::SeqCst);
+    host.wait_for_log("has delivered what it had, and ends");
+    wait_for("the directory", || (reload(KEEP).status == Some(0)).then_some(()));
+    assert!(exporter(&dir)["dead_letters"].is_object());
+    let ledger = host.stop().expect_status(0).exporter("out");
+    assert_eq!((ledger.matched, ledger.delivered), (5, 5));
+}
+
+#[test]
 fn a_damaged_letter_costs_no_other_and_is_told_of() {
     let (server, is_well) = picky_server(400, |_| true);
     let dir = Workdir::new();

@@ -41,6 +41,12 @@ impl Error {
 
     pub(super) fn in_use(path: &Path, holder: Option<u32>) -> Error {
         let holder = match holder {
+            // After a reload there can be two of one name for a while.
+            Some(process) if process == std::process::id() => {
+                "by an exporter of this host that has been changed or removed, until it has delivered \
+                 what it has"
+                    .to_owned()
+            }
             Some(process) => format!("by process {process}"),
             None => "by another process (`fuser` says which)".to_owned(),
         };
