@@ -14,7 +14,7 @@ use super::{
     disk::{Disk, DiskUse},
 };
 use crate::{
-    spool::{self, Directory, ErrorKind, Opened, Options, Payload, Reader, Stop, Writer},
+    spool::{self, Directory, ErrorKind, Opened, Options, Payload, Reader, Stop, Storage, Writer},
     telemetry::{
         ledger::{DropReason, ExporterLedger},
         log::RateLimit,
@@ -158,12 +158,12 @@ fn take_over(
     opened.writer
 }
 
-struct Spooling {
+struct Spooling<S: Storage> {
     exporter: String,
     queue: Arc<Queue>,
     disk: Arc<Disk>,
     ledger: Arc<ExporterLedger>,
-    writer: Writer<Directory>,
+    writer: Writer<S>,
     trouble: RateLimit,
 }
 
@@ -173,7 +173,7 @@ struct Moving {
     done: usize,
 }
 
-impl Spooling {
+impl<S: Storage> Spooling<S> {
     fn run(mut self) {
         match self.disk.plan.usage {
             DiskUse::Durable => self.run_durable(),
@@ -211,10 +211,11 @@ impl Spooling {
                 next = if bytes < GROUP_BYTES { queue.receiver().try_recv().ok() } else { None };
             }
             self.append_all(&mut group);
-            self.sync();
+            let is_safe = self.sync();
             for Moving { mut batch, done } in group {
-                // What the spool had no room for until the end is lost, and its sender told so.
-                if done == batch.len() {
+                // What the spool had no room for until the end, or could not sync, is lost, and its
+                // sender told so.
+                if is_safe && done == batch.len() {
                     batch.fulfil();
                 }
                 queue.recycle(batch);
@@ -348,17 +349,19 @@ impl Spooling {
         self.disk.published.call();
     }
 
-    /// Brings what was appended onto the disk, however often that has to be tried.
-    fn sync(&mut self) {
+    /// Brings what was appended onto the disk, however often that has to be tried; false if it was
+    /// given up.
+    fn sync(&mut self) -> bool {
         while let Err(error) = self.writer.sync() {
             self.complain(&format_args!("can't sync: {error}; trying again"));
             if self.disk.gives_up() {
-                return;
+                return false;
             }
             thread::sleep(FAILURE_PAUSE);
         }
         self.disk.now_has(self.writer.queued());
         self.disk.published.call();
+        true
     }
 
     fn complain(&self, what: &dyn std::fmt::Display) {
@@ -366,5 +369,62 @@ impl Spooling {
             let (exporter, directory) = (&self.exporter, self.disk.plan.directory.display());
             log::warn!("exporter {exporter}: spool {directory}: {what} ({held} more held back)");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, thread};
+
+    use super::{
+        super::{DiskPlan, Promise, Pushed, Standing, Wake},
+        *,
+    };
+    use crate::spool::simulated::{Faults, Simulated};
+
+    /// Nobody is told that a batch is safe before a disk that fails to sync has said so.
+    #[test]
+    fn only_what_is_synced_is_promised() {
+        let check = |failing_syncs: u64, expected: Standing| {
+            let storage = Simulated::new();
+            let options = Options { max_size: 1 << 20 };
+            let mut opened = spool::open_in(storage.clone(), options).unwrap();
+            // The segment is there already, so that a payload can be appended.
+            let payload = Payload { bytes: b"first", label: b"", read_at: 0 };
+            assert!(opened.writer.append([payload]).stop.is_none());
+            opened.writer.sync().unwrap();
+            storage.set_faults(Faults { failing_syncs, ..Faults::default() });
+            let (directory, usage) = ("spool".into(), DiskUse::Durable);
+            let disk = Disk::new(DiskPlan { directory, max_size: 1 << 20, usage });
+            let ledger = Arc::new(ExporterLedger::default());
+            let queue = Queue::new("out", 1 << 20, 1, QueueFull::Block, Arc::clone(&ledger));
+            let queue = Arc::new(queue.on_disk(Arc::clone(&disk)));
+            let promise = Promise::new(Wake::new().unwrap());
+            let mut batch = Batch::default();
+            let written = batch.append(|bytes| {
+                bytes.extend_from_slice(b"payload");
+                Ok::<(), ()>(())
+            });
+            written.unwrap();
+            batch.promise(&promise);
+            assert!(matches!(queue.push(batch), Pushed::Taken(_)));
+            let spooling = Spooling {
+                exporter: "out".to_owned(),
+                queue: Arc::clone(&queue),
+                disk: Arc::clone(&disk),
+                ledger,
+                writer: opened.writer,
+                trouble: RateLimit::new(LOG_INTERVAL),
+            };
+            let thread = thread::spawn(move || spooling.run());
+            while !queue.is_empty() {
+                thread::yield_now();
+            }
+            disk.give_up();
+            thread.join().unwrap();
+            assert_eq!(promise.standing(), expected, "{failing_syncs} failing syncs");
+        };
+        check(0, Standing::Kept);
+        check(u64::MAX, Standing::Broken);
     }
 }
