@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "shown for a test that fails")]
 
+mod doveadm;
 mod pair;
 mod stand_in;
 mod teed;

@@ -11,13 +11,22 @@ const MAIL_USER: u32 = 65_534;
 /// The password of every user.
 pub(super) const PASSWORD: &str = "secret";
 
-/// What both kinds of server need: a place of their own, and a log without times.
-fn common(generation: Generation, place: &Path) -> String {
-    let place = place.display();
-    let version = match generation {
+/// What every configuration begins with.
+fn version(generation: Generation) -> &'static str {
+    match generation {
         Generation::V2_3 => "",
         Generation::V2_4 => "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n",
-    };
+    }
+}
+
+/// Just where the sockets are.
+pub(super) fn doveadm(generation: Generation, base: &Path) -> String {
+    format!("{}base_dir = {}\n", version(generation), base.display())
+}
+
+/// What both kinds of server need: a place of their own, and a log without times.
+fn common(generation: Generation, place: &Path) -> String {
+    let (version, place) = (version(generation), place.display());
     format!(
         "{version}base_dir = {place}/run\nstate_dir = {place}/state\nlog_path = {place}/log\n\
          log_timestamp = \"\"\ninstance_name = fantail-test\nssl = no\n"

@@ -12,7 +12,7 @@ mod servers;
 mod tee;
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -101,6 +101,13 @@ impl Dovecot {
     /// What its configuration is like.
     pub fn generation(&self) -> Generation {
         self.generation
+    }
+
+    /// Writes a configuration for `doveadm`, which looks for sockets in this directory.
+    pub fn write_config(&self, base: &Path) -> PathBuf {
+        let path = base.join("doveadm.conf");
+        fs::write(&path, config::doveadm(self.generation, base)).unwrap();
+        path
     }
 
     /// Runs `doveadm` with this configuration; `None` when it is not where it should be.
