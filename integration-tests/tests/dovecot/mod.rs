@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "shown for a test that fails")]
 
 mod doveadm;
+mod killed;
 mod pair;
 mod stand_in;
 mod teed;
