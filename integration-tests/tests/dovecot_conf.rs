@@ -1,9 +1,17 @@
 //! Dovecot's configurations, as administrators have them and as Dovecot prints them: the one that is
 //! installed, if there is one, and the one that `DOVECOT_24` names.
 
-use std::{env, ffi::OsString, fs, path::Path, process::Command};
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use fantail_integration_tests::{Done, Starting, Workdir, events, fantail, peers::StatsClient};
+use fantail_integration_tests::{
+    Done, Starting, Workdir, events, fantail, feed, peers::StatsClient,
+};
 
 fn with(command: &str, path: &Path, options: &[&str]) -> Done {
     let mut arguments: Vec<OsString> = vec![command.into(), "-c".into(), path.into()];
@@ -124,14 +132,14 @@ metric imap_select {
 ";
 
 /// A configuration of 2.3 with its files.
-fn of_2_3(dir: &Workdir) -> std::path::PathBuf {
+fn of_2_3(dir: &Workdir) -> PathBuf {
     dir.config("conf.d/10-metrics.conf", METRICS_23);
     dir.config("conf.d/20-mail.conf", "mail_plugins = $mail_plugins quota\nssl_key = </nowhere\n");
     dir.config("dovecot.conf", COMMON)
 }
 
 /// A configuration of 2.4 with its files.
-fn of_2_4(dir: &Workdir) -> std::path::PathBuf {
+fn of_2_4(dir: &Workdir) -> PathBuf {
     dir.config("conf.d/10-metrics.conf", METRICS_24);
     let common = COMMON.replace("passdb {\n  driver = pam", "passdb pam {");
     let versions = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0";
@@ -219,7 +227,7 @@ fn in_effect(path: &Path) -> String {
 }
 
 /// What a Dovecot prints means what its files mean, and all of it is understood.
-fn prints_the_same(program: &Path, of: fn(&Workdir) -> std::path::PathBuf, options: &[&str]) {
+fn prints_the_same(program: &Path, of: fn(&Workdir) -> PathBuf, options: &[&str]) {
     let dir = Workdir::new();
     let path = of(&dir);
     for option in options {
@@ -261,4 +269,49 @@ fn the_installed_configuration_is_understood() {
     if path.exists() {
         is_understood(path);
     }
+}
+
+/// Runs `fantail convert`; `stdin` is what it reads there.
+fn convert(arguments: &[&str], stdin: &str) -> (Option<i32>, String, String) {
+    let done = feed([&["convert"], arguments].concat(), stdin.as_bytes());
+    (done.status, done.text().to_owned(), done.stderr)
+}
+
+#[test]
+fn a_configuration_of_2_3_becomes_one_of_2_4() {
+    let dir = Workdir::new();
+    let path = of_2_3(&dir);
+    let (status, new, notes) = convert(&[path.to_str().unwrap()], "");
+    assert_eq!(status, Some(0), "{notes}");
+    // Two fields have another name there, and that is all there is to say.
+    assert_eq!(notes.matches("note: ").count(), 2, "{notes}");
+    assert!(notes.contains("/10-metrics.conf:15: events of 2.4 call `bytes_in`"), "{notes}");
+    assert!(new.contains("service stats {\n  client_limit = 1000\n}\n"), "{new}");
+    assert!(!new.contains("imaps"), "{new}");
+    let copy = dir.write("converted.conf", &new);
+    assert_eq!(in_effect(&copy), in_effect(&path), "{new}");
+    let (status, renamed, notes) = convert(&["--rename-fields", path.to_str().unwrap()], "");
+    assert_eq!((status, notes.as_str()), (Some(0), ""));
+    assert!(renamed.contains("fields = user net_in_bytes net_out_bytes\n"), "{renamed}");
+    // The real 2.4 takes it, and says the same.
+    if let Some(program) = env::var_os("DOVECOT_24") {
+        let versions = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n";
+        let whole = dir.write("whole.conf", format!("{versions}!include converted.conf\n"));
+        let printed = printed(Path::new(&program), &whole, "-n").unwrap();
+        let printed = dir.write("printed.conf", printed);
+        assert_eq!(in_effect(&printed), in_effect(&path));
+    }
+}
+
+#[test]
+fn a_converted_configuration_comes_from_standard_input_too() {
+    let (status, new, notes) = convert(&[], METRICS_23);
+    assert_eq!(status, Some(0), "{notes}");
+    assert!(new.contains("\n  http_client_request_absolute_timeout = 500 ms\n"), "{new}");
+    let (status, new, notes) = convert(&["-"], "protocols = imap\n");
+    assert_eq!((status, new.as_str()), (Some(0), ""));
+    assert!(notes.contains("says nothing about statistics"), "{notes}");
+    let (status, new, notes) = convert(&[], "metric m {\n  fitler = event=x\n}\n");
+    assert_eq!((status, new.as_str()), (Some(78), ""));
+    assert!(notes.contains("-:2:3") && notes.contains("did you mean `filter`"), "{notes}");
 }

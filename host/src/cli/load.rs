@@ -26,6 +26,8 @@ pub(super) enum Purpose {
     Check,
     /// To be printed. What plugins and the system have against it does not matter.
     Print,
+    /// To be converted: only what is wrong with it is said.
+    Convert,
 }
 
 /// A configuration that has been loaded, with the plugins it may use.
@@ -48,7 +50,9 @@ impl Purpose {
     fn placement(self) -> Placement {
         match self {
             Purpose::Run => Placement::PrivateCopy,
-            Purpose::RunBriefly | Purpose::Check | Purpose::Print => Placement::InPlace,
+            Purpose::RunBriefly | Purpose::Check | Purpose::Print | Purpose::Convert => {
+                Placement::InPlace
+            }
         }
     }
 }
@@ -65,6 +69,9 @@ pub(super) fn load_in(
     purpose: Purpose,
 ) -> Loaded {
     let said = load_silently(paths, surroundings, purpose, &mut Pipeline::build);
+    if purpose == Purpose::Convert && said.loaded.config.is_some() {
+        return said.loaded;
+    }
     write_err(format_args!("{}{}", said.refused, said.diagnostics.render(stderr().is_terminal())));
     said.loaded
 }
@@ -105,7 +112,7 @@ fn load_silently(
         loaded = load(&registry);
     }
     let mut pipeline = None;
-    if purpose != Purpose::Print
+    if !matches!(purpose, Purpose::Print | Purpose::Convert)
         && let Some(config) = loaded.config.as_ref().or(loaded.sound.as_ref())
     {
         match build(config, &registry) {

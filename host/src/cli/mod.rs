@@ -4,6 +4,7 @@
 
 mod check;
 mod console;
+mod convert;
 mod dead_letters;
 mod demo;
 mod explain;
@@ -49,6 +50,9 @@ enum What {
     /// Print the effective configuration, with every default.
     #[command(after_help = CHECK_HELP)]
     Config(ConfigArgs),
+    /// Write what a Dovecot 2.3 configuration says about statistics in the syntax of 2.4.
+    #[command(after_help = convert::HELP)]
+    Convert(convert::ConvertArgs),
     /// Print the events in FILE (or standard input) that a filter matches.
     #[command(after_help = filter::HELP)]
     Filter(filter::FilterArgs),
@@ -125,6 +129,7 @@ pub fn main() -> Exit {
         What::Run(args) => run::run(&args.config),
         What::Check(args) => check::check(&args.config.config, args.verbose),
         What::Config(args) => check::effective(&args.config),
+        What::Convert(args) => convert::convert(&args),
         What::Filter(args) => filter::filter(&args),
         What::Plugins(command) => plugins::plugins(&command),
         What::Status(args) => status::status(&args),

@@ -188,7 +188,8 @@ fn written(block: &Block) -> String {
     format!("{} {name}", block.kind.as_str()).trim_end().to_owned()
 }
 
-fn is_stats(block: &Block) -> bool {
+/// Whether this is Dovecot's stats service.
+pub(super) fn is_stats(block: &Block) -> bool {
     block.kind.as_str() == "service"
         && block.name.as_ref().is_some_and(|name| name.as_str() == "stats")
 }

@@ -77,13 +77,18 @@ pub(super) fn print_words(words: &[&str]) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-fn open(text: &mut String, indent: &str, kind: &str, name: &str) {
+/// A block's name as it is written.
+pub(super) fn quoted_name(name: &str) -> String {
     let plain = !name.is_empty() && !name.contains([' ', '\t', '"', '\'', '#', '{', '\\', '=']);
-    let name = if plain {
+    if plain {
         name.to_owned()
     } else {
         format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
-    };
+    }
+}
+
+fn open(text: &mut String, indent: &str, kind: &str, name: &str) {
+    let name = quoted_name(name);
     if indent.is_empty() && !text.is_empty() {
         text.push('\n');
     }
@@ -312,7 +317,8 @@ fn metric(config: &MetricConfig, name: &str) -> Shown {
     }
 }
 
-fn include(include: Include) -> Vec<&'static str> {
+/// The parts of an event that are chosen.
+pub(super) fn include(include: Include) -> Vec<&'static str> {
     let Include { name, hostname, timestamps, categories, fields } = include;
     let chosen = [name, hostname, timestamps, categories, fields];
     INCLUDES.iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(name, _)| *name).collect()
@@ -320,7 +326,17 @@ fn include(include: Include) -> Vec<&'static str> {
 
 fn group_by(text: &mut String, level: &GroupBy) {
     open(text, "  ", "group_by", &level.field.value);
-    let (method, settings) = match &level.method {
+    let (method, settings) = method_settings(&level.method);
+    open(text, "    ", "method", method);
+    for (name, value) in settings {
+        assign(text, "      ", name, &value);
+    }
+    text.push_str("    }\n  }\n");
+}
+
+/// A method's name, and its settings as they are written in its block.
+pub(super) fn method_settings(method: &Method) -> (&'static str, Vec<(&'static str, String)>) {
+    match method {
         Method::Discrete { modifier } => ("discrete", vec![("modifier", modifier.to_string())]),
         Method::Exponential { min_magnitude, max_magnitude, base } => (
             "exponential",
@@ -334,10 +350,5 @@ fn group_by(text: &mut String, level: &GroupBy) {
             "linear",
             vec![("min", min.to_string()), ("max", max.to_string()), ("step", step.to_string())],
         ),
-    };
-    open(text, "    ", "method", method);
-    for (name, value) in settings {
-        assign(text, "      ", name, &value);
     }
-    text.push_str("    }\n  }\n");
 }

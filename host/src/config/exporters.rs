@@ -95,7 +95,8 @@ pub(super) fn is_dovecot_client(name: &str) -> bool {
         .any(|(prefix, names)| name.strip_prefix(prefix).is_some_and(|rest| names.contains(&rest)))
 }
 
-fn is_legacy(name: &str) -> bool {
+/// Whether this is a setting that every exporter of 2.3 may have.
+pub(super) fn is_legacy(name: &str) -> bool {
     LEGACY.iter().any(|(known, _)| *known == name)
 }
 

@@ -9,7 +9,7 @@
 //! 4. `reader`, with the [`table`] of the host's settings and the [`schema`]s of
 //!    the plugins': blocks to the typed [`Config`].
 //! 5. `check`: what only the whole can tell.
-//! 6. [`effective`]: and back to text.
+//! 6. [`effective`]: and back to text; `converted`: to the text of a newer Dovecot.
 //!
 //! [`added`] is another way to a metric: from the arguments of a command.
 //!
@@ -31,6 +31,7 @@ pub mod tree;
 
 mod assumed;
 mod check;
+mod converted;
 mod dovecot;
 mod effective;
 mod exporters;
@@ -53,6 +54,7 @@ mod tests;
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+pub use converted::Converted;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, counted};
 pub use effective::effective;
 pub use files::{Disk, Files};
@@ -213,6 +215,15 @@ impl Parsed<'_> {
             None => (None, None),
         };
         Loaded { config, sound, diagnostics, ignored, plugin_missed }
+    }
+
+    /// What this says about statistics, in the syntax of Dovecot 2.4; `config` is what was
+    /// understood of it. `rename` gives fields the names that they have there.
+    pub fn converted(&self, config: &Config, schemas: &dyn Schemas, rename: bool) -> Converted {
+        let Surroundings { files, environment } = self.surroundings;
+        let Read { tree, sources, .. } = &self.read;
+        let variables = Variables::new(tree, sources, files, environment);
+        converted::converted(config, schemas, tree, sources, &variables, rename)
     }
 
     fn reader(&self) -> Reader<'_> {

@@ -2,6 +2,7 @@
 
 mod assumed;
 mod conf_d;
+mod converted;
 mod dovecot;
 mod errors;
 mod language;
