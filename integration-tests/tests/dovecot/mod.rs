@@ -10,6 +10,7 @@ mod killed;
 mod pair;
 mod stand_in;
 mod teed;
+mod twice;
 
 use fantail_integration_tests::{
     Workdir,

@@ -50,6 +50,31 @@ pub(super) fn stats_server(generation: Generation, place: &Path) -> String {
 
 /// A mail server that knows every user and has no stats process.
 pub(super) fn mail_server(generation: Generation, place: &Path, ports: &Ports) -> String {
+    let closed = ["stats-writer", "login/stats-writer", "stats-reader"].map(closed).concat();
+    format!("{}service stats {{\n{closed}}}\n", mail(generation, place, ports))
+}
+
+/// The same with a stats process of its own.
+pub(super) fn whole_server(
+    generation: Generation,
+    place: &Path,
+    ports: &Ports,
+    exporters_and_metrics: &str,
+) -> String {
+    let user = match generation {
+        Generation::V2_3 => "",
+        // For its files.
+        Generation::V2_4 => "  user = root\n",
+    };
+    let mail = mail(generation, place, ports);
+    format!("{mail}service stats {{\n{user}}}\n{exporters_and_metrics}")
+}
+
+fn closed(listener: &str) -> String {
+    format!("  unix_listener {listener} {{\n    mode = 0\n  }}\n")
+}
+
+fn mail(generation: Generation, place: &Path, ports: &Ports) -> String {
     let mail = place.join("mail");
     let mail = mail.display();
     let users = match generation {
@@ -71,7 +96,6 @@ pub(super) fn mail_server(generation: Generation, place: &Path, ports: &Ports) -
     let listener = |service: &str, name: &str, port: u16| {
         format!("service {service} {{\n  inet_listener {name} {{\n    port = {port}\n  }}\n}}\n")
     };
-    let closed = |name: &str| format!("  unix_listener {name} {{\n    mode = 0\n  }}\n");
     [
         common(generation, place),
         // All users may come at once.
@@ -86,12 +110,6 @@ pub(super) fn mail_server(generation: Generation, place: &Path, ports: &Ports) -
         listener("lmtp", "lmtp", ports.lmtp),
         // Without it failed logins of one address make its next ones slower.
         format!("service anvil {{\n{}}}\n", closed("anvil-auth-penalty")),
-        format!(
-            "service stats {{\n{}{}{}}}\n",
-            closed("stats-writer"),
-            closed("login/stats-writer"),
-            closed("stats-reader")
-        ),
     ]
     .concat()
 }

@@ -61,11 +61,6 @@ impl Master {
         String::from_utf8_lossy(&log).into_owned()
     }
 
-    /// The configuration's file.
-    pub(super) fn config(&self) -> PathBuf {
-        self.place.join("dovecot.conf")
-    }
-
     /// Whether it or one of its processes still runs.
     fn has_processes(&mut self) -> bool {
         // A master that nobody has waited for would count as one.

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Dovecot, config, master::Master};
+use super::{Dovecot, Generation, config, master::Master};
 use crate::{Workdir, peers::StatsClient, wait_for};
 
 /// Where a mail server listens, on 127.0.0.1.
@@ -54,6 +54,12 @@ fn make_place(dir: &Workdir, name: &str) -> PathBuf {
     place
 }
 
+/// Makes a directory that everybody may write to.
+fn make_open(path: &Path) {
+    fs::create_dir_all(path).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+}
+
 impl MailServer {
     /// Where the events will be sent, before it has started.
     pub fn stats_writer(dir: &Workdir) -> PathBuf {
@@ -73,19 +79,35 @@ impl MailServer {
         let place = make_place(dir, "mail");
         fs::create_dir_all(place.join("run/login/fantail")).unwrap();
         symlink("fantail/stats-writer", place.join("run/login/stats-writer")).unwrap();
-        let mail = place.join("mail");
-        fs::create_dir_all(&mail).unwrap();
-        fs::set_permissions(mail, fs::Permissions::from_mode(0o777)).unwrap();
+        make_open(&place.join("mail"));
     }
 
     /// Starts the server in `$DIR/mail`, which [`prepare`](Self::prepare) has made.
     pub fn start(dovecot: &Dovecot, dir: &Workdir) -> Self {
+        Self::start_with(dovecot, dir, config::mail_server)
+    }
+
+    /// Starts one in `$DIR/mail` that has a stats process of its own, with these exporters and
+    /// metrics.
+    pub fn start_whole(dovecot: &Dovecot, dir: &Workdir, exporters_and_metrics: &str) -> Self {
+        let place = make_place(dir, "mail");
+        make_open(&place.join("mail"));
+        Self::start_with(dovecot, dir, |generation, place, ports| {
+            config::whole_server(generation, place, ports, exporters_and_metrics)
+        })
+    }
+
+    fn start_with(
+        dovecot: &Dovecot,
+        dir: &Workdir,
+        config: impl Fn(Generation, &Path, &Ports) -> String,
+    ) -> Self {
         let place = dir.path("mail");
         let mut said = String::new();
         // Somebody else may have taken a port meanwhile.
         for _ in 0..5 {
             let ports = Ports::choose();
-            let config = config::mail_server(dovecot.generation, &place, &ports);
+            let config = config(dovecot.generation, &place, &ports);
             let mut master = Master::start(dovecot, &place, &config);
             match master.wait() {
                 Ok(()) => return MailServer { master, base: place.join("run"), ports },
@@ -107,23 +129,13 @@ impl MailServer {
         self.ports
     }
 
-    /// `base_dir`
-    pub fn base(&self) -> &Path {
-        &self.base
+    /// Stops it; when that is done its processes have said everything. Returns what the driver
+    /// `log` of its own stats process has written.
+    pub fn stop(self) -> Vec<String> {
+        let MailServer { master, base, .. } = self;
+        drop(master);
+        logged_payloads(&base)
     }
-
-    /// The file of its configuration.
-    pub fn config(&self) -> PathBuf {
-        self.master.config()
-    }
-
-    /// Its log so far.
-    pub fn log(&self) -> String {
-        self.master.log()
-    }
-
-    /// Stops it; when that is done its processes have said everything.
-    pub fn stop(self) {}
 }
 
 /// Dovecot's own stats process, under a master that has nothing else to do.
@@ -166,11 +178,6 @@ impl StatsServer {
     /// The socket that tells statistics.
     pub fn reader(&self) -> PathBuf {
         self.base.join("stats-reader")
-    }
-
-    /// The file of its configuration.
-    pub fn config(&self) -> PathBuf {
-        self.master.config()
     }
 
     /// Its log so far.
