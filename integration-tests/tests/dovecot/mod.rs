@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "shown for a test that fails")]
 
+mod blinded;
 mod doveadm;
 mod killed;
 mod pair;
