@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::{
     console::{errln, out, outln},
     load::{Purpose, load},
+    plan::plan,
     table::{Side, Table},
 };
 use crate::{
@@ -34,19 +35,9 @@ pub(super) fn check(paths: &[PathBuf], verbose: bool) -> Exit {
         counted(loaded.warnings, "warning"),
     );
     print_strategies(&config);
-    for metric in config.metrics.iter().filter(|metric| metric.exporter.is_some()) {
-        let exporter = metric.exporter.as_ref().and_then(|wanted| {
-            config.exporters.iter().find(|exporter| exporter.name.value == wanted.value)
-        });
-        if let Some(exporter) = exporter {
-            outln!(
-                "  {} -> {} ({}, {})",
-                metric.name.value,
-                exporter.name.value,
-                exporter.format.value,
-                exporter.driver.value
-            );
-        }
+    let plan = plan(&config, &loaded.registry);
+    if !plan.is_empty() {
+        outln!("\n{}", plan.trim_end_matches('\n'));
     }
     Exit::Success
 }

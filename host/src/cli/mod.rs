@@ -10,6 +10,7 @@ mod demo;
 mod explain;
 mod filter;
 mod load;
+mod plan;
 mod plugins;
 mod reader;
 mod run;
@@ -44,7 +45,10 @@ enum What {
     /// it, or as before if it has errors.
     #[command(after_help = RUN_HELP)]
     Run(ConfigArgs),
-    /// Check a configuration and say what is wrong with it; opens nothing for writing.
+    /// Check a configuration: say what is wrong with it, and what would go where.
+    ///
+    /// Opens nothing for writing. A table each shows the inputs, the listeners and the
+    /// metrics, with the exporter, format, driver and target of each.
     #[command(after_help = CHECK_HELP)]
     Check(CheckArgs),
     /// Print the effective configuration, with every default.
