@@ -7,6 +7,7 @@
 pub mod event;
 pub mod telemetry;
 pub mod socket;
+pub mod inherited;
 pub mod http;
 pub mod serve;
 

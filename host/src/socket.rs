@@ -41,11 +41,17 @@ pub enum Endpoint {
 
 /// An open listening socket.
 #[derive(Debug)]
-pub enum Socket {
-    /// A UNIX socket. Its file is removed when this is dropped, before it is closed:
-    /// a successor must not find it free and then lose its own.
-    Unix(SocketFile, UnixListener),
-    /// A TCP socket.
+pub struct Socket {
+    /// Removed when this is dropped, before the socket is closed: a successor must not
+    /// find it free and then lose its own.
+    _file: Option<SocketFile>,
+    listener: Listener,
+    is_shared: bool,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Unix(UnixListener),
     Tcp(TcpListener),
 }
 
@@ -58,6 +64,11 @@ pub struct SocketFile {
 }
 
 impl Endpoint {
+    /// A TCP address as configurations have it: `*` is every address, of both families.
+    pub fn tcp(address: &str) -> Self {
+        Endpoint::Tcp(address.replacen("*:", "[::]:", 1))
+    }
+
     /// Whether both are the same path or address, whatever the rights.
     pub fn is_same_place(&self, other: &Endpoint) -> bool {
         match (self, other) {
@@ -130,7 +141,7 @@ fn open_unix(path: &Path, mode: u32, user: Option<u32>, group: Option<u32>) -> i
         })?;
     }
     rustix::net::listen(&listener, BACKLOG).map_err(|error| listen_error(&error.into()))?;
-    Ok(Socket::Unix(file, listener))
+    Ok(Socket { _file: Some(file), listener: Listener::Unix(listener), is_shared: false })
 }
 
 /// A socket that is bound, and does not listen yet: nobody can connect before it has
@@ -203,7 +214,8 @@ fn open_tcp(address: &str) -> io::Result<Socket> {
         match TcpListener::bind(address) {
             Ok(listener) => {
                 listener.set_nonblocking(true)?;
-                return Ok(Socket::Tcp(listener));
+                let listener = Listener::Tcp(listener);
+                return Ok(Socket { _file: None, listener, is_shared: false });
             }
             Err(error) => {
                 let doing = format_args!("can't listen on {address}");
@@ -228,11 +240,31 @@ fn tcp_remedy(kind: io::ErrorKind) -> &'static str {
 }
 
 impl Socket {
+    /// A socket that somebody else has open as well, and that listens already.
+    pub fn shared_unix(listener: UnixListener) -> Self {
+        Socket { _file: None, listener: Listener::Unix(listener), is_shared: true }
+    }
+
+    /// The same, of TCP.
+    pub fn shared_tcp(listener: TcpListener) -> Self {
+        Socket { _file: None, listener: Listener::Tcp(listener), is_shared: true }
+    }
+
+    /// Whether it stays open when this is dropped: then who connects waits for a successor
+    /// of ours.
+    pub fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
     /// The address that was really opened, for messages and for port 0.
     pub fn address(&self) -> String {
-        match self {
-            Socket::Unix(file, _) => file.path.display().to_string(),
-            Socket::Tcp(listener) => {
+        match &self.listener {
+            Listener::Unix(listener) => {
+                let address = listener.local_addr().ok();
+                let path = address.as_ref().and_then(|address| address.as_pathname());
+                path.map_or_else(|| "?".into(), |path| path.display().to_string())
+            }
+            Listener::Tcp(listener) => {
                 listener.local_addr().map_or_else(|_| "?".into(), |address| address.to_string())
             }
         }
@@ -246,14 +278,14 @@ impl Socket {
     pub fn accept(&self) -> Result<(OwnedFd, String), Errno> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let (socket, address) = acceptfrom_with(self.as_fd(), flags)?;
-        let peer = match self {
-            Socket::Tcp(_) => {
+        let peer = match self.listener {
+            Listener::Tcp(_) => {
                 match address.and_then(|any| std::net::SocketAddr::try_from(any).ok()) {
                     Some(address) => address.to_string(),
                     None => "?".into(),
                 }
             }
-            Socket::Unix(..) => match rustix::net::sockopt::socket_peercred(&socket) {
+            Listener::Unix(_) => match rustix::net::sockopt::socket_peercred(&socket) {
                 Ok(peer) => format!("process {}", peer.pid.as_raw_nonzero()),
                 Err(_) => "?".into(),
             },
@@ -264,9 +296,9 @@ impl Socket {
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Socket::Unix(_, listener) => listener.as_fd(),
-            Socket::Tcp(listener) => listener.as_fd(),
+        match &self.listener {
+            Listener::Unix(listener) => listener.as_fd(),
+            Listener::Tcp(listener) => listener.as_fd(),
         }
     }
 }

@@ -33,3 +33,4 @@ mod spool;
 mod shutdown;
 mod stats_writer;
 mod tidy;
+mod under_dovecot;

@@ -11,8 +11,10 @@ use crate::{
         self, Checks, Config, Diagnostic, Diagnostics, Ignored, Plugins, Severity, Sources,
         Surroundings, check_filter,
     },
+    inherited::Inherited,
     pipeline::{Pipeline, Rebuild},
     plugin::{Pins, Placement, Registry, default_directories},
+    telemetry::log as host_log,
 };
 
 /// What a configuration is loaded for.
@@ -68,7 +70,8 @@ pub(super) fn load_in(
     surroundings: Surroundings<'_>,
     purpose: Purpose,
 ) -> Loaded {
-    let said = load_silently(paths, surroundings, purpose, &mut Pipeline::build);
+    let none = Inherited::default();
+    let said = load_silently(paths, surroundings, purpose, &none, &mut Pipeline::build);
     if purpose == Purpose::Convert && said.loaded.config.is_some() {
         return said.loaded;
     }
@@ -76,11 +79,31 @@ pub(super) fn load_in(
     said.loaded
 }
 
+/// Loads a configuration to be run with these sockets, and shows what is wrong with it where
+/// the host's log goes.
+pub(super) fn load_to_run(paths: &[PathBuf], inherited: &Inherited) -> Loaded {
+    let build = &mut Pipeline::build;
+    let said = load_silently(paths, Surroundings::MACHINE, Purpose::Run, inherited, build);
+    said.show();
+    said.loaded
+}
+
 /// Loads a running host's configuration anew, and has it made a pipeline of; with it
-/// comes everything that there is to say about it.
-pub(super) fn load_anew(paths: &[PathBuf], rebuild: &mut Rebuild<'_>) -> (Loaded, String) {
-    let said = load_silently(paths, Surroundings::MACHINE, Purpose::Run, rebuild);
+/// comes everything that there is to say about it, which has been shown.
+pub(super) fn load_anew(
+    paths: &[PathBuf],
+    inherited: &Inherited,
+    rebuild: &mut Rebuild<'_>,
+) -> (Loaded, String) {
+    let said = load_silently(paths, Surroundings::MACHINE, Purpose::Run, inherited, rebuild);
+    said.show();
     (said.loaded, said.refused + &said.diagnostics.render(false))
+}
+
+/// The same without a word, for who has said it already.
+pub(super) fn load_silently_anew(paths: &[PathBuf], inherited: &Inherited) -> Loaded {
+    let build = &mut Pipeline::build;
+    load_silently(paths, Surroundings::MACHINE, Purpose::Run, inherited, build).loaded
 }
 
 /// A configuration that has been loaded, and what there is to say about it.
@@ -91,13 +114,35 @@ struct Said {
     diagnostics: Diagnostics,
 }
 
+impl Said {
+    /// Shows it on standard error. Dovecot's log process would take each line for an error
+    /// that has no level.
+    fn show(&self) {
+        if host_log::Style::of_process() != host_log::Style::Dovecot {
+            let color = stderr().is_terminal();
+            write_err(format_args!("{}{}", self.refused, self.diagnostics.render(color)));
+            return;
+        }
+        self.refused.lines().for_each(|line| log::warn!("{line}"));
+        for (severity, text) in self.diagnostics.rendered(false) {
+            let level = match severity {
+                Severity::Error => log::Level::Error,
+                Severity::Warning => log::Level::Warn,
+                Severity::Note => log::Level::Info,
+            };
+            text.lines().for_each(|line| log::log!(level, "{line}"));
+        }
+    }
+}
+
 fn load_silently(
     paths: &[PathBuf],
     surroundings: Surroundings<'_>,
     purpose: Purpose,
+    inherited: &Inherited,
     build: &mut Rebuild<'_>,
 ) -> Said {
-    let parsed = config::parse(paths, surroundings);
+    let parsed = config::parse(paths, surroundings).with_sockets(inherited.offers());
     let plugins = parsed.plugins();
     let pins: Pins =
         plugins.pins.iter().map(|pin| (pin.name.value.clone(), pin.sha256.value.clone())).collect();

@@ -20,7 +20,7 @@ mod table;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::exit_code::Exit;
 
@@ -44,7 +44,10 @@ enum What {
     /// host read its configuration again, as `fantail reload` does: it goes on with
     /// it, or as before if it has errors.
     #[command(after_help = RUN_HELP)]
-    Run(ConfigArgs),
+    ///
+    /// As a service of Dovecot's (`service stats { executable = .../fantail run }`) it uses the
+    /// sockets that Dovecot listens on, and Dovecot's configuration unless told otherwise.
+    Run(RunArgs),
     /// Check a configuration: say what is wrong with it, and what would go where.
     ///
     /// Opens nothing for writing. A table each shows the inputs, the listeners and the
@@ -114,6 +117,16 @@ struct CheckArgs {
     verbose: bool,
 }
 
+/// Which configuration to run.
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// A configuration file, or a directory whose *.conf files are read in name
+    /// order. Can be given several times: later settings win. As a service of Dovecot's,
+    /// default: the configuration that Dovecot has read.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    config: Vec<PathBuf>,
+}
+
 /// Where plugins are looked for, besides what a configuration says.
 #[derive(Debug, Args)]
 struct PluginArgs {
@@ -130,6 +143,9 @@ pub fn main() -> Exit {
         Err(answer) => return show(&answer),
     };
     match command.what {
+        What::Run(args) if args.config.is_empty() && !run::is_configured_by_environment() => {
+            show(&no_configuration())
+        }
         What::Run(args) => run::run(&args.config),
         What::Check(args) => check::check(&args.config.config, args.verbose),
         What::Config(args) => check::effective(&args.config),
@@ -142,6 +158,18 @@ pub fn main() -> Exit {
         What::Reopen(args) => status::reopen(&args),
         What::Reload(args) => status::reload(&args),
         What::Demo => demo::demo(),
+    }
+}
+
+/// `run` needs to be told its configuration, unless its environment tells.
+fn no_configuration() -> clap::Error {
+    let mut command = Command::command();
+    command.build();
+    let kind = clap::error::ErrorKind::MissingRequiredArgument;
+    let message = "the following required arguments were not provided:\n  --config <FILE>";
+    match command.find_subcommand_mut("run") {
+        Some(run) => run.error(kind, message),
+        None => command.error(kind, message),
     }
 }
 

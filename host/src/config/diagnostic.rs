@@ -214,15 +214,21 @@ impl Diagnostics {
         &self.sources
     }
 
+    /// The first 100 messages as text for people, each with how bad it is.
+    pub fn rendered(&self, color: bool) -> impl Iterator<Item = (Severity, String)> {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let list = self.list.iter().take(RENDERED_MAX);
+        list.map(move |one| (one.severity, one.render(&renderer, &self.sources)))
+    }
+
     /// All messages as text for people, each with its source line underlined.
     ///
     /// `color` asks for terminal colours. At most 100 messages are written
     /// out; the number of the others is.
     pub fn render(&self, color: bool) -> String {
-        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let mut text = String::new();
-        for diagnostic in self.list.iter().take(RENDERED_MAX) {
-            text.push_str(&diagnostic.render(&renderer, &self.sources));
+        for (_, rendered) in self.rendered(color) {
+            text.push_str(&rendered);
             text.push_str("\n\n");
         }
         if self.list.len() > RENDERED_MAX {

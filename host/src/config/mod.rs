@@ -38,6 +38,7 @@ mod exporters;
 mod filter_check;
 mod groups;
 mod include;
+mod inherited;
 mod inputs;
 mod lexer;
 mod listeners;
@@ -69,6 +70,7 @@ pub use source::{Place, Placed, Sources};
 pub use tree::Tree;
 pub use variables::Environment;
 
+use crate::inherited::Offer;
 use include::Read;
 use reader::{Reader, Section};
 use settings::LogLevel;
@@ -100,6 +102,8 @@ pub struct Checks<'a> {
 pub struct Parsed<'a> {
     surroundings: Surroundings<'a>,
     read: Read,
+    /// Sockets that were opened for us.
+    offers: Vec<Offer>,
 }
 
 /// A configuration that has been understood, or not.
@@ -129,7 +133,7 @@ pub fn load(paths: &[PathBuf], checks: Checks<'_>) -> Loaded {
 /// This is half of [`load`], for those who first have to know where plugins
 /// are, and then which settings they have.
 pub fn parse<'a>(paths: &[PathBuf], surroundings: Surroundings<'a>) -> Parsed<'a> {
-    Parsed { surroundings, read: include::read(paths, surroundings.files) }
+    Parsed { surroundings, read: include::read(paths, surroundings.files), offers: Vec::new() }
 }
 
 impl Surroundings<'static> {
@@ -142,6 +146,12 @@ fn machine_environment(name: &str) -> Option<String> {
 }
 
 impl Parsed<'_> {
+    /// Makes inputs and listeners of these sockets, unless the configuration has some for
+    /// them.
+    pub fn with_sockets(self, offers: Vec<Offer>) -> Self {
+        Parsed { offers, ..self }
+    }
+
     /// Where plugins come from. What is wrong about it is reported by
     /// [`Parsed::load`].
     pub fn plugins(&self) -> Plugins {
@@ -263,6 +273,7 @@ impl Parsed<'_> {
                 sound.0.extend(found);
             }
         }
+        inherited::add(reader, &self.offers, &mut inputs, &mut listeners);
         // A service's listeners may stand before and behind input blocks.
         inputs.sort_by_key(|(order, _)| *order);
         let plugins = plugins(reader);

@@ -176,10 +176,19 @@ impl State {
         self.listeners.insert(number, listener);
     }
 
-    /// What has been let in is not turned away.
+    /// What has been let in is not turned away: here, or by our successor.
     fn close(&mut self, number: u64) {
         if let Some(listener) = self.listeners.remove(&number) {
-            let _ = accept_all(&listener, &self.workers);
+            // By name: a shared socket would go on being waited for.
+            if let Err(error) = epoll::delete(&self.epoll, &listener.socket) {
+                log::error!(
+                    "input {}: its socket is still waited for: {error}",
+                    listener.input.name
+                );
+            }
+            if !listener.socket.is_shared() {
+                let _ = accept_all(&listener, &self.workers);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    entrances::{BuiltInput, build_input, endpoint, tcp},
+    entrances::{BuiltInput, build_input, endpoint},
     exporter::{self, BuiltExporter},
     lane::{Lane, LanePlan},
     observer::Observer,
@@ -19,6 +19,7 @@ use crate::{
     filter::{Filter, FilterSet},
     plugin::Registry,
     route::{Route, Routes},
+    socket::Endpoint,
     statistics::MetricPlan,
 };
 
@@ -169,9 +170,10 @@ pub(super) fn size(bytes: u64) -> usize {
 fn build_listener(config: &ListenerConfig) -> Result<ListenerPlan, Wrong> {
     let (endpoints, service) = match &config.driver {
         ListenerDriver::StatsReader { socket } => (vec![endpoint(socket)?], Service::Control),
-        ListenerDriver::Http { addresses, compat } => {
-            (addresses.iter().map(|address| tcp(&address.value)).collect(), Service::Web(*compat))
-        }
+        ListenerDriver::Http { addresses, compat } => (
+            addresses.iter().map(|address| Endpoint::tcp(&address.value)).collect(),
+            Service::Web(*compat),
+        ),
     };
     Ok(ListenerPlan { name: config.name.value.clone(), endpoints, service })
 }

@@ -74,11 +74,11 @@ pub(super) fn build_input(config: &InputConfig, current: &Current) -> Result<Bui
         }
         InputDriver::Tcp { address, max_connections, format } => {
             connections_max = *max_connections;
-            (lines(*format), Entrance::Listen(tcp(&address.value)))
+            (lines(*format), Entrance::Listen(Endpoint::tcp(&address.value)))
         }
         InputDriver::Http(http) => {
             connections_max = http.max_connections;
-            (InputKind::Http, Entrance::Listen(tcp(&http.address.value)))
+            (InputKind::Http, Entrance::Listen(Endpoint::tcp(&http.address.value)))
         }
         InputDriver::Stdin { format } => (lines(*format), Entrance::Read(Source::Stdin)),
         InputDriver::File { paths, format, open_events } => {
@@ -137,11 +137,6 @@ fn http_plan(config: &HttpConfig, running: Option<&BuiltInput>) -> Result<HttpPl
         secrets,
         memory: memory.map(|plan| Arc::clone(&plan.memory)).unwrap_or_default(),
     })
-}
-
-/// `*` is every address, of both families.
-pub(super) fn tcp(address: &str) -> Endpoint {
-    Endpoint::Tcp(address.replacen("*:", "[::]:", 1))
 }
 
 fn protocol(format: InputFormat) -> Option<Protocol> {

@@ -128,6 +128,11 @@ impl Observer {
         }
     }
 
+    /// How many connections, and files, the inputs have open.
+    pub fn open_connections(&self) -> u64 {
+        self.watched().inputs.iter().map(|input| input.ledger.open()).sum()
+    }
+
     fn watched(&self) -> MutexGuard<'_, Watched> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -8,6 +8,7 @@ use super::handle::Handle;
 use crate::{
     config::settings::OpenMetricsCompat,
     control,
+    inherited::Inherited,
     queue::Wake,
     serve::{Dialog, Door, Server},
     socket::Endpoint,
@@ -47,7 +48,7 @@ impl Service {
 /// The running threads. Dropped, they end.
 pub(super) struct Readers {
     addresses: Vec<String>,
-    _servers: Vec<Server>,
+    servers: Vec<Server>,
 }
 
 impl Readers {
@@ -57,7 +58,11 @@ impl Readers {
     ///
     /// When one can't be opened, with its name and address; when the system has no
     /// thread or descriptor left.
-    pub(super) fn start(listeners: Vec<ListenerPlan>, handle: &Handle) -> io::Result<Self> {
+    pub(super) fn start(
+        listeners: Vec<ListenerPlan>,
+        inherited: &Inherited,
+        handle: &Handle,
+    ) -> io::Result<Self> {
         let is_page =
             |listener: &ListenerPlan| listener.service == Service::Web(OpenMetricsCompat::Off);
         if listeners.iter().any(is_page) {
@@ -70,7 +75,7 @@ impl Readers {
         let (mut addresses, mut doors) = (Vec::new(), [Vec::new(), Vec::new()]);
         for ListenerPlan { name, endpoints, service } in listeners {
             for endpoint in endpoints {
-                let socket = endpoint.open().map_err(|error| {
+                let socket = inherited.open(&endpoint).map_err(|error| {
                     io::Error::new(error.kind(), format!("listener {name}: {error}"))
                 })?;
                 addresses.push(format!("listener {name} on {}", socket.address()));
@@ -93,7 +98,12 @@ impl Readers {
                 servers.push(Server::start(name, doors, wake)?);
             }
         }
-        Ok(Readers { addresses, _servers: servers })
+        Ok(Readers { addresses, servers })
+    }
+
+    /// Leaves sockets that others have as well to them.
+    pub(super) fn leave_shared(&self) {
+        self.servers.iter().for_each(Server::leave_shared);
     }
 
     /// What listens where, for messages.

@@ -26,6 +26,7 @@ use crate::{
     config::{Config, MetricConfig},
     driver::{Control, ExporterThread},
     event::Symbols,
+    inherited::Inherited,
     input::{ListenerThread, Reader, WorkerThread},
     plugin::Registry,
     queue::Wake,
@@ -105,6 +106,8 @@ pub(super) struct Running {
     pub(super) added: Vec<MetricConfig>,
     /// Whoever wants to know what runs.
     pub(super) observer: Observer,
+    /// Sockets that others opened for us.
+    pub(super) inherited: Inherited,
 }
 
 /// An exporter with its thread.
@@ -129,7 +132,7 @@ pub(super) enum Door {
 
 /// Runs the host until it is told to stop, or until all its inputs have ended.
 /// `ready` is called once every input is open, with what listens where; `reread` when
-/// the host is told to reload.
+/// the host is told to reload. Sockets that are `inherited` are used where they are wanted.
 ///
 /// # Errors
 ///
@@ -137,6 +140,7 @@ pub(super) enum Door {
 /// descriptor left.
 pub fn run(
     mut pipeline: Pipeline,
+    inherited: &Inherited,
     orders: &Orders,
     ready: impl FnOnce(&[String]),
     reread: &mut Reread<'_>,
@@ -144,20 +148,23 @@ pub fn run(
     let life = Life::starting();
     let handle = Handle::new(pipeline.observer(), orders.clone(), life.clone());
     // First here and last gone: whoever reads the host sees it start and stop.
-    let readers = Readers::start(std::mem::take(&mut pipeline.listeners), &handle)?;
-    let mut running = Running::start(pipeline)?;
+    let listeners = std::mem::take(&mut pipeline.listeners);
+    let readers = Readers::start(listeners, inherited, &handle)?;
+    let mut running = Running::start(pipeline, inherited)?;
     let mut addresses = running.addresses();
     addresses.extend_from_slice(readers.addresses());
     life.enter(Stage::Ready);
     ready(&addresses);
     let told = running.wait(orders.receiver(), reread).then(Instant::now);
     life.enter(Stage::Stopping);
+    // Those who opened them may need them for a successor of ours, before we have ended.
+    readers.leave_shared();
     let patience = Patience { timeout: running.config.shutdown_timeout, told };
     Ok(running.stop(patience, orders.receiver()))
 }
 
 impl Running {
-    fn start(pipeline: Pipeline) -> io::Result<Self> {
+    fn start(pipeline: Pipeline, inherited: &Inherited) -> io::Result<Self> {
         let (notice, notices) = unbounded();
         let mut running = Running {
             exporters: Vec::new(),
@@ -176,6 +183,7 @@ impl Running {
             symbols: Arc::clone(&pipeline.lane.routes.symbols),
             added: Vec::new(),
             observer: pipeline.observer(),
+            inherited: inherited.clone(),
         };
         running.take_over(pipeline)?;
         Ok(running)
@@ -269,6 +277,7 @@ impl Running {
         if let Some(listener) = self.listener.take() {
             listener.stop();
         }
+        self.inherited.release();
         for worker in &self.workers {
             worker.handle.tell(crate::input::Command::Finish);
         }

@@ -230,10 +230,12 @@ impl Running {
         match ending.iter().position(inherits) {
             Some(at) => {
                 let place = ending.swap_remove(at);
-                endpoint.apply_rights().map_err(named)?;
+                if !self.inherited.has(endpoint) {
+                    endpoint.apply_rights().map_err(named)?;
+                }
                 Ok(Opening::Inherited(place))
             }
-            None => Ok(Opening::Socket(endpoint.open().map_err(named)?)),
+            None => Ok(Opening::Socket(self.inherited.open(endpoint).map_err(named)?)),
         }
     }
 

@@ -96,6 +96,11 @@ impl InputLedger {
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// How many connections and files are open.
+    pub fn open(&self) -> u64 {
+        self.open.load(Ordering::Relaxed)
+    }
+
     /// The bytes of the events that all sessions have open, in steps of a read.
     pub fn open_bytes(&self) -> usize {
         self.open_bytes.load(Ordering::Relaxed)

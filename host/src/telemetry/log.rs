@@ -5,7 +5,8 @@
 //! searches for a fault.
 //!
 //! Under systemd each line begins with its priority (`<4>`), as sd-daemon(3)
-//! has it; otherwise with the time.
+//! has it; under Dovecot's master with its level in the way of Dovecot's processes
+//! (`src/lib/failures.c` there); otherwise with the time.
 
 use std::{
     fmt,
@@ -17,17 +18,80 @@ use std::{
 use fantail_sdk::Timestamp;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-/// Writes to standard error.
-struct StderrLog {
-    for_journal: bool,
+/// How a line begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// With the time and the level.
+    Plain,
+    /// With a priority, for the journal.
+    Journal,
+    /// With 0x01 and the level, for Dovecot's log process, which adds the time itself.
+    Dovecot,
 }
+
+/// No longer writes to a pipe come apart: Dovecot's log process is sent longer lines in
+/// pieces.
+const PIPE_BUF: usize = 4096;
+
+/// Writes to standard error.
+struct StderrLog(Style);
 
 /// Starts the log. Later calls change the level only.
 pub fn start(level: LevelFilter) {
-    let for_journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let style = Style::of_process();
     // A second call finds the logger of the first; only the level can change.
-    let _ = log::set_boxed_logger(Box::new(StderrLog { for_journal }));
+    if log::set_boxed_logger(Box::new(StderrLog(style))).is_ok() && style == Style::Dovecot {
+        // Lines of ours shall begin with our name, not with that of the service.
+        let _ = io::stderr().write_all(&dovecot_line(DOVECOT_OPTION, "prefix=fantail: "));
+    }
     log::set_max_level(level);
+}
+
+impl Style {
+    /// How whoever reads the process's standard error wants lines to begin.
+    pub fn of_process() -> Self {
+        let is_set = |name: &str| std::env::var_os(name).is_some();
+        if is_set("LOG_SERVICE") && is_set("DOVECOT_CHILD_PROCESS") {
+            Style::Dovecot
+        } else if is_set("JOURNAL_STREAM") {
+            Style::Journal
+        } else {
+            Style::Plain
+        }
+    }
+}
+
+/// What Dovecot's log process takes for no message, but for something about the process.
+const DOVECOT_OPTION: u8 = 8;
+
+/// The levels of Dovecot's processes, one more than their numbers there.
+fn dovecot_level(level: Level) -> u8 {
+    match level {
+        Level::Error => 4,
+        Level::Warn => 3,
+        Level::Info => 2,
+        Level::Debug | Level::Trace => 1,
+    }
+}
+
+/// A line, or several, for Dovecot's log process.
+fn dovecot_line(level: u8, mut text: &str) -> Vec<u8> {
+    let head = format!("\x01{}{} ", char::from(level), std::process::id());
+    let mut lines = Vec::new();
+    loop {
+        let mut end = text.len().min(PIPE_BUF - head.len() - 1);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let (piece, rest) = text.split_at(end);
+        lines.extend_from_slice(head.as_bytes());
+        lines.extend_from_slice(piece.as_bytes());
+        lines.push(b'\n');
+        text = rest;
+        if text.is_empty() {
+            return lines;
+        }
+    }
 }
 
 impl Log for StderrLog {
@@ -40,14 +104,18 @@ impl Log for StderrLog {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let line = if self.for_journal {
-            format!("<{}>{}\n", priority(record.level()), OneLine(record.args()))
-        } else {
-            let now = Timestamp::now();
-            format!("{now} {}: {}\n", word(record.level()), OneLine(record.args()))
+        let text = OneLine(record.args());
+        let line = match self.0 {
+            Style::Journal => format!("<{}>{text}\n", priority(record.level())).into_bytes(),
+            Style::Dovecot => dovecot_line(dovecot_level(record.level()), &text.to_string()),
+            Style::Plain => {
+                let now = Timestamp::now();
+                format!("{now} {}: {text}\n", word(record.level())).into_bytes()
+            }
         };
         // Nobody is left to tell when standard error can't be written to.
-        let _ = io::stderr().write_all(line.as_bytes());
+        let mut lines = line.split_inclusive(|byte| *byte == b'\n');
+        let _ = lines.try_for_each(|line| io::stderr().write_all(line));
     }
 
     fn flush(&self) {}
@@ -137,7 +205,20 @@ impl RateLimit {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{OneLine, RateLimit};
+    use super::{OneLine, PIPE_BUF, RateLimit, dovecot_line};
+
+    #[test]
+    fn a_long_line_is_sent_to_dovecot_in_pieces() {
+        let head = format!("\x01\x02{} ", std::process::id());
+        assert_eq!(dovecot_line(2, "short"), format!("{head}short\n").into_bytes());
+        let text = "é".repeat(5000);
+        let sent = String::from_utf8(dovecot_line(2, &text)).unwrap();
+        let pieces: Vec<&str> =
+            sent.lines().map(|line| line.strip_prefix(&head).unwrap()).collect();
+        assert_eq!(pieces.concat(), text);
+        assert_eq!(pieces.len(), 3);
+        assert!(sent.lines().all(|line| line.len() < PIPE_BUF));
+    }
 
     #[test]
     fn control_characters_become_visible() {

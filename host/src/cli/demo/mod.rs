@@ -21,6 +21,7 @@ use super::{
 use crate::{
     config::{Surroundings, counted},
     exit_code::Exit,
+    inherited::Inherited,
     pipeline::{self, Ended, ExporterStatus, Figures, Observer, Orders, Pipeline, Rebuild, Signal},
     telemetry::log as host_log,
 };
@@ -99,7 +100,7 @@ fn run_and_show(
         };
         let mut reread =
             |_: &mut Rebuild<'_>| Err(vec!["the demo has but one configuration".to_owned()]);
-        pipeline::run(pipeline, &told, ready, &mut reread)
+        pipeline::run(pipeline, &Inherited::default(), &told, ready, &mut reread)
     })?;
     if is_ready.recv().is_ok() {
         let socket = directory.join(SOCKET);
