@@ -180,9 +180,9 @@ impl StatsServer {
         self.base.join("stats-reader")
     }
 
-    /// Its log so far.
-    pub fn log(&self) -> String {
-        self.master.log()
+    /// Its log.
+    pub fn log_path(&self) -> PathBuf {
+        self.base.with_file_name("log")
     }
 
     /// What its driver `log` has written so far, in order: 2.3 has no files.
