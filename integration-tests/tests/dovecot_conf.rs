@@ -1,5 +1,5 @@
 //! Dovecot's configurations, as administrators have them and as Dovecot prints them: the one that is
-//! installed, if there is one, and the one that `DOVECOT_24` names.
+//! installed, if there is one, and the one that `FANTAIL_DOVECOT_24` names.
 
 use std::{
     env,
@@ -257,7 +257,7 @@ fn what_the_installed_dovecot_prints_means_the_same() {
 
 #[test]
 fn what_dovecot_2_4_prints_means_the_same() {
-    if let Some(program) = env::var_os("DOVECOT_24") {
+    if let Some(program) = env::var_os("FANTAIL_DOVECOT_24") {
         prints_the_same(Path::new(&program), of_2_4, &["-n", "-a"]);
     }
 }
@@ -294,7 +294,7 @@ fn a_configuration_of_2_3_becomes_one_of_2_4() {
     assert_eq!((status, notes.as_str()), (Some(0), ""));
     assert!(renamed.contains("fields = user net_in_bytes net_out_bytes\n"), "{renamed}");
     // The real 2.4 takes it, and says the same.
-    if let Some(program) = env::var_os("DOVECOT_24") {
+    if let Some(program) = env::var_os("FANTAIL_DOVECOT_24") {
         let versions = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n";
         let whole = dir.write("whole.conf", format!("{versions}!include converted.conf\n"));
         let printed = printed(Path::new(&program), &whole, "-n").unwrap();
