@@ -85,7 +85,7 @@ impl Pair {
         let stats = StatsServer::start(dovecot, &dir, &dir.fill_in(&theirs));
         // One worker: connections that come one after the other stay in order.
         let mut ours = String::from(
-            "workers = 1\ninput dovecot {\n  driver = stats-writer\n  path = $DIR/writer\n}\n\
+            "workers = 1\nshutdown_timeout = 50 s\ninput dovecot {\n  driver = stats-writer\n  path = $DIR/writer\n}\n\
              listener reader {\n  driver = stats-reader\n  path = $DIR/ours/stats-reader\n}\n",
         );
         // For doveadm each is a `base_dir`, in which no stats process takes its own events.

@@ -17,6 +17,7 @@ use super::{inputs, rounds, with_each};
 
 /// Every driver with a format that fits, and every event to each.
 const EXPORTERS: &str = "
+shutdown_timeout = 50 s
 event_exporter json {
   driver = file
   file_path = $DIR/out.json

@@ -22,7 +22,8 @@ struct Talk {
 impl Talk {
     fn connect(port: u16) -> io::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        // Many users may wait for each other.
+        stream.set_read_timeout(Some(3 * PATIENCE))?;
         stream.set_nodelay(true)?;
         Ok(Talk { stream: BufReader::new(stream) })
     }

@@ -4,12 +4,16 @@ use std::{
     io,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
+    time::{Duration, Instant},
 };
 
 use fastrand::Rng;
 
 use super::{Imap, Lmtp, Pop3, Ports};
-use crate::wait_for;
+use crate::PATIENCE;
+
+/// How long it may take until all users have come, while other tests run.
+const PATIENCE_OF_MANY: Duration = Duration::from_secs(5 * PATIENCE.as_secs());
 
 /// A script for each of many users, who do not know of each other.
 #[derive(Clone, Copy, Debug)]
@@ -113,9 +117,11 @@ impl Player<'_> {
         self.did.logins += 1;
         // So that all sessions are open at the same time.
         self.logged_in.fetch_add(1, Ordering::SeqCst);
-        wait_for("all users to log in", || {
-            (self.logged_in.load(Ordering::SeqCst) == self.users).then_some(())
-        });
+        let until = Instant::now() + PATIENCE_OF_MANY;
+        while self.logged_in.load(Ordering::SeqCst) < self.users {
+            assert!(Instant::now() < until, "waited in vain for all users to log in");
+            thread::sleep(Duration::from_millis(20));
+        }
         self.ask(&mut imap, "SELECT INBOX")?;
         self.ask(&mut imap, "CREATE Archive")?;
         for _ in 0..self.rng.usize(1..4) {
