@@ -28,7 +28,15 @@ pub struct Converted {
 }
 
 /// Fields that have another name since 2.4.
-const RENAMED: &[(&str, &str)] = &[("bytes_in", "net_in_bytes"), ("bytes_out", "net_out_bytes")];
+/// A name that is a new one as well comes behind the one that it was before.
+const RENAMED: &[(&str, &str)] = &[
+    ("bytes_in", "net_in_bytes"),
+    ("bytes_out", "net_out_bytes"),
+    ("passdb", "passdb_driver"),
+    ("passdb_name", "passdb"),
+    ("userdb", "userdb_driver"),
+    ("userdb_name", "userdb"),
+];
 
 /// The settings that Dovecot's own drivers have, besides those of its HTTP and TLS clients.
 const DRIVERS: &[&str] = &["file_path", "http_post_url", "unix_connect_timeout", "unix_path"];

@@ -239,5 +239,9 @@ fn fields_get_the_names_that_they_have_in_2_4() {
         "filter = bytes_in>1 AND \"bytes_out\" = 5 AND NOT x=bytes_in",
         "net_in_bytes>1 AND \"net_out_bytes\" = 5 AND NOT x=bytes_in",
     );
+    check(
+        "filter = passdb=sql AND passdb_name=main\nfields = passdb_name passdb",
+        "passdb_driver=sql AND passdb=main | passdb | passdb_driver",
+    );
     check("filter = a-bytes_in=1 OR bytes_in/2=3", "a-bytes_in=1 OR bytes_in/2=3");
 }
