@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod dovecot;
 mod dovecot_conf;
+mod dovecot_doc;
 mod drivers;
 mod files;
 mod filter_command;
