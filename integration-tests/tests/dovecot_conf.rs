@@ -1,16 +1,18 @@
 //! Dovecot's configurations, as administrators have them and as Dovecot prints them: the one that is
-//! installed, if there is one, and the one that `FANTAIL_DOVECOT_24` names.
+//! installed, and the one that `FANTAIL_DOVECOT_24` names.
 
 use std::{
-    env,
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use fantail_integration_tests::{
-    Done, Starting, Workdir, events, fantail, feed, peers::StatsClient,
+    Done, Starting, Workdir, events, fantail, feed,
+    peers::{
+        StatsClient,
+        dovecot::{Dovecot, Generation},
+    },
 };
 
 fn with(command: &str, path: &Path, options: &[&str]) -> Done {
@@ -206,14 +208,6 @@ fn listeners_that_are_switched_off_say_what_to_do() {
     assert!(done.stderr.contains("`driver = stats-writer`"), "{}", done.stderr);
 }
 
-/// What a Dovecot prints of a configuration; `None` without such a Dovecot.
-fn printed(program: &Path, path: &Path, option: &str) -> Option<Vec<u8>> {
-    let output = Command::new(program).args([option, "-c"]).arg(path).output().ok()?;
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{}: {text}", program.display());
-    Some(output.stdout)
-}
-
 /// What is in effect of it that concerns statistics: exporters and metrics.
 fn in_effect(path: &Path) -> String {
     let done = with("config", path, &[]);
@@ -226,39 +220,27 @@ fn in_effect(path: &Path) -> String {
     blocks.join("\n\n")
 }
 
-/// What a Dovecot prints means what its files mean, and all of it is understood.
-fn prints_the_same(program: &Path, of: fn(&Workdir) -> PathBuf, options: &[&str]) {
-    let dir = Workdir::new();
-    let path = of(&dir);
-    for option in options {
-        let Some(text) = printed(program, &path, option) else {
-            panic!("{} can't be run (package dovecot-core)", program.display());
+/// The Dovecots of this machine, of which there has to be one.
+fn dovecots() -> Vec<Dovecot> {
+    let found = Dovecot::found();
+    assert!(!found.is_empty(), "Dovecot is not installed: package dovecot-core");
+    found
+}
+
+#[test]
+fn what_dovecot_prints_means_the_same_and_is_understood() {
+    for dovecot in dovecots() {
+        let dir = Workdir::new();
+        let path = match dovecot.generation() {
+            Generation::V2_3 => of_2_3(&dir),
+            Generation::V2_4 => of_2_4(&dir),
         };
-        let text = String::from_utf8(text).unwrap();
-        let copy = dir.write("printed.conf", &text);
-        is_understood(&copy);
-        assert_eq!(in_effect(&copy), in_effect(&path), "{option}: {text}");
-    }
-}
-
-/// The installed Dovecot, and whether it is of 2.4 or newer.
-fn installed() -> Option<(&'static Path, bool)> {
-    let program = Path::new("/usr/bin/doveconf");
-    let output = Command::new(program).args(["-n", "-c", "/dev/null"]).output().ok()?;
-    Some((program, !String::from_utf8_lossy(&output.stdout).starts_with("# 2.3")))
-}
-
-#[test]
-fn what_the_installed_dovecot_prints_means_the_same() {
-    // Without dovecot-core there is nothing to ask.
-    let Some((program, is_newer)) = installed() else { return };
-    prints_the_same(program, if is_newer { of_2_4 } else { of_2_3 }, &["-n", "-a"]);
-}
-
-#[test]
-fn what_dovecot_2_4_prints_means_the_same() {
-    if let Some(program) = env::var_os("FANTAIL_DOVECOT_24") {
-        prints_the_same(Path::new(&program), of_2_4, &["-n", "-a"]);
+        for option in ["-n", "-a"] {
+            let text = String::from_utf8(dovecot.printed(&path, option)).unwrap();
+            let copy = dir.write("printed.conf", &text);
+            is_understood(&copy);
+            assert_eq!(in_effect(&copy), in_effect(&path), "{option}: {text}");
+        }
     }
 }
 
@@ -293,12 +275,11 @@ fn a_configuration_of_2_3_becomes_one_of_2_4() {
     let (status, renamed, notes) = convert(&["--rename-fields", path.to_str().unwrap()], "");
     assert_eq!((status, notes.as_str()), (Some(0), ""));
     assert!(renamed.contains("fields = user net_in_bytes net_out_bytes\n"), "{renamed}");
-    // The real 2.4 takes it, and says the same.
-    if let Some(program) = env::var_os("FANTAIL_DOVECOT_24") {
+    // A real 2.4 takes it, and says the same.
+    for dovecot in dovecots().iter().filter(|one| one.generation() == Generation::V2_4) {
         let versions = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n";
         let whole = dir.write("whole.conf", format!("{versions}!include converted.conf\n"));
-        let printed = printed(Path::new(&program), &whole, "-n").unwrap();
-        let printed = dir.write("printed.conf", printed);
+        let printed = dir.write("printed.conf", dovecot.printed(&whole, "-n"));
         assert_eq!(in_effect(&printed), in_effect(&path));
     }
 }

@@ -103,6 +103,17 @@ impl Dovecot {
         self.generation
     }
 
+    /// What it prints of a configuration: with `-n` what was written, with `-a` all.
+    ///
+    /// # Panics
+    ///
+    /// When it does not accept the configuration.
+    pub fn printed(&self, config: &Path, option: &str) -> Vec<u8> {
+        let done = run(Command::new(&self.binary).arg(option).arg("-c").arg(config), b"");
+        assert_eq!(done.status, Some(0), "{}: {}", config.display(), done.stderr);
+        done.stdout
+    }
+
     /// Writes a configuration for `doveadm`, which looks for sockets in this directory.
     pub fn write_config(&self, base: &Path) -> PathBuf {
         let path = base.join("doveadm.conf");
