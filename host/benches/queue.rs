@@ -25,7 +25,7 @@ const BATCHES: usize = 1000;
 
 fn queue() -> Queue {
     let ledger = Arc::new(ExporterLedger::default());
-    Queue::new("out", 32 << 20, BATCH_BYTES, QueueFull::Block, ledger)
+    Queue::new("out", 32 << 20, QueueFull::Block, ledger)
 }
 
 fn fill(batch: &mut Batch) {

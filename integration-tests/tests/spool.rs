@@ -6,7 +6,7 @@ use fantail_integration_tests::{
     Host, SmallDisk, Workdir, events,
     events::numbers,
     fantail,
-    peers::{HttpSink, LineSink, Reply, send_unix},
+    peers::{HttpSink, LineSink, Reply, send_unix, web},
     status, wait_for,
 };
 use rustix::process::Signal;
@@ -111,6 +111,27 @@ fn what_does_not_fit_into_memory_is_spilled() {
     let ended = host.stop().expect_status(0);
     let ledger = ended.exporter("out");
     assert_eq!((ledger.delivered, ledger.queued), (EVENTS as u64 + 100, 0));
+}
+
+/// Batches as large as the memory, or larger: what is in their way is spilled, too.
+#[test]
+fn large_batches_are_spilled_like_others() {
+    let dir = Workdir::new();
+    let text = config("spill", "queue_max_size = 64 KiB").replace("= 4 KiB", "= 64 KiB")
+        + "input http {\n  driver = http\n  address = 127.0.0.1:0\n}\n";
+    let host = Host::start(&dir, &text);
+    send(&dir, 0..EVENTS);
+    for _ in 0..3 {
+        let body = events::lines((0..1000).map(|n| events::json("e", n)));
+        let head = format!(
+            "POST /events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let answer = web(&host.address("http"), &[head.as_bytes(), &body].concat());
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    let ended = host.stop().expect_status(0);
+    assert_eq!(ended.exporter("out").queued, EVENTS as u64 + 3000);
 }
 
 #[test]

@@ -126,7 +126,7 @@ pub(super) fn build(
     };
     let letters = letters(identity.dead_letters.as_ref(), running);
     let limits = batch_limits(config);
-    let queue = Arc::new(build_queue(config, identity.disk.clone(), limits, &ledger));
+    let queue = Arc::new(build_queue(config, identity.disk.clone(), &ledger));
     let successor = running.is_some_and(|running| follows(&queue, running.stage.queue.queue()));
     let stage = StagePlan {
         exporter: name.clone(),
@@ -210,13 +210,10 @@ fn batch_limits(config: &ExporterConfig) -> BatchLimits {
 fn build_queue(
     config: &ExporterConfig,
     disk: Option<DiskPlan>,
-    limits: BatchLimits,
     ledger: &Arc<ExporterLedger>,
 ) -> Queue {
-    // A batch that is full because of its events may be of any size.
-    let batch_bytes = if limits.events == usize::MAX { limits.bytes } else { 0 };
     let (name, bytes_max) = (&config.name.value, size(config.queue_max_size));
-    let queue = Queue::new(name, bytes_max, batch_bytes, when_full(config), Arc::clone(ledger));
+    let queue = Queue::new(name, bytes_max, when_full(config), Arc::clone(ledger));
     match disk {
         Some(plan) => queue.on_disk(Disk::new(plan)),
         None => queue,

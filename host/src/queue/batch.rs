@@ -268,7 +268,7 @@ impl Batch {
     #[must_use]
     pub fn fitted(mut self) -> (Batch, Option<Batch>) {
         let held = self.bytes.capacity() + self.labels.capacity();
-        if held <= 4096 || held / 2 <= self.content_len() {
+        if held <= 512 || held / 2 <= self.content_len() {
             return (self, None);
         }
         // Cloned vectors have no room to spare.

@@ -13,7 +13,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -66,6 +66,8 @@ pub struct Disk {
     pub(super) published: Signal,
     /// There may be room in the spool.
     pub(super) room: Signal,
+    /// The largest batch that found no room in memory since the spooler looked last, in bytes.
+    wanted: AtomicUsize,
     payloads: AtomicU64,
     bytes: AtomicU64,
     is_full: AtomicBool,
@@ -120,6 +122,7 @@ impl Disk {
             pressure: Signal::new(),
             published: Signal::new(),
             room: Signal::new(),
+            wanted: AtomicUsize::new(0),
             payloads: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             is_full: AtomicBool::new(false),
@@ -153,6 +156,17 @@ impl Disk {
 
     pub(super) fn is_now_full(&self, is_full: bool) {
         self.is_full.store(is_full, Ordering::Relaxed);
+    }
+
+    /// Has the spooler make room in memory for a batch of so many bytes.
+    pub(super) fn make_room_for(&self, bytes: usize) {
+        self.wanted.fetch_max(bytes, Ordering::Release);
+        self.pressure.call();
+    }
+
+    /// How much room somebody has asked for since this was called last, in bytes.
+    pub(super) fn take_wanted(&self) -> usize {
+        self.wanted.swap(0, Ordering::Acquire)
     }
 
     /// Has the spooler move everything that is in memory to the spool, and end.

@@ -1,4 +1,4 @@
-//! A queue in memory: a lock-free bounded channel, and a count of its bytes.
+//! A queue in memory: a lock-free channel, and a count of its bytes, which bounds it.
 
 use std::{
     sync::{
@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::{
     Batch, Receipt, Wake,
@@ -108,24 +108,19 @@ impl std::ops::Deref for Producer {
 }
 
 impl Queue {
-    /// What a batch takes besides its payloads' bytes, at the least: an idle
-    /// host's batches of one event each must not pass the bound unseen.
+    /// What a batch takes besides its payloads' bytes: an idle host's batches of one event each must
+    /// not pass the bound unseen. It includes what a batch may waste, see [`Batch::fitted`].
     const BATCH_OVERHEAD: usize = 512;
 
-    /// The queue of `exporter`, of at most `bytes_max` bytes. (One batch always fits.) Full batches
-    /// have `batch_bytes` or more; others are few, see [`push_early`](Self::push_early).
+    /// The queue of `exporter`, of at most `bytes_max` bytes. (One batch always fits.)
     pub fn new(
         exporter: &str,
         bytes_max: usize,
-        batch_bytes: usize,
         when_full: QueueFull,
         ledger: Arc<ExporterLedger>,
     ) -> Self {
-        // The bound is the one of bytes: there are places for as many batches as
-        // that lets in, and some for those that are not full.
-        let batch_cost = batch_bytes.saturating_add(Self::BATCH_OVERHEAD);
-        let capacity = (bytes_max / batch_cost).saturating_add(64).min(1 << 17);
-        let (sender, receiver) = bounded(capacity);
+        // How many batches there are is bounded by their bytes: small ones must not fill it earlier.
+        let (sender, receiver) = unbounded();
         let (spare_sender, spare) = bounded(16);
         Queue {
             exporter: exporter.to_owned(),
@@ -282,7 +277,13 @@ impl Queue {
             return true;
         }
         self.room_wanted.store(true, Ordering::SeqCst);
-        fits()
+        if fits() {
+            return true;
+        }
+        if let Some(disk) = self.disk.as_ref().filter(|disk| disk.plan.usage == DiskUse::Spill) {
+            disk.make_room_for(bytes + Self::BATCH_OVERHEAD);
+        }
+        false
     }
 
     /// Puts a batch in; here it is again if there is no room.
@@ -292,27 +293,21 @@ impl Queue {
             |bytes: usize| (bytes == 0 || bytes + cost <= self.bytes_max).then_some(bytes + cost);
         let reserved = self.bytes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, reserve);
         let spills = self.disk.as_ref().filter(|disk| disk.plan.usage == DiskUse::Spill);
-        if let Some(disk) = spills
-            && reserved.unwrap_or(usize::MAX) >= self.bytes_max / 4 * 3
-        {
-            disk.pressure.call();
-        }
-        if reserved.is_err() {
+        let Ok(before) = reserved else {
+            if let Some(disk) = spills {
+                disk.make_room_for(cost);
+            }
             return Some(batch);
-        }
-        match self.sender.try_send(batch) {
-            Ok(()) => {
-                // Two threads take from it in turn, so neither waits at the channel.
-                if let Some(disk) = spills {
-                    disk.published.call();
-                }
-                None
+        };
+        self.sender.send(batch).expect("invariant: the queue itself has a receiver");
+        if let Some(disk) = spills {
+            if before >= self.bytes_max / 4 * 3 {
+                disk.pressure.call();
             }
-            Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => {
-                self.bytes.fetch_sub(cost, Ordering::SeqCst);
-                Some(batch)
-            }
+            // Two threads take from it in turn, so neither waits at the channel.
+            disk.published.call();
         }
+        None
     }
 
     fn cost(batch: &Batch) -> usize {
@@ -395,7 +390,7 @@ mod tests {
     fn each_policy_does_what_it_says() {
         let check = |when_full, expected: &[&[u8]], dropped: u64, full: usize| {
             let ledger = Arc::new(ExporterLedger::default());
-            let queue = Queue::new("out", 2 * 1024, 1, when_full, Arc::clone(&ledger));
+            let queue = Queue::new("out", 2 * 1024, when_full, Arc::clone(&ledger));
             let mut blocked = 0;
             for payload in [b"1", b"2", b"3", b"4", b"5"] {
                 ledger.matched(1, 0);
@@ -424,10 +419,26 @@ mod tests {
         check(QueueFull::DropOldest, &[b"3", b"4", b"5"], 2, 0);
     }
 
+    /// Small batches are no reason to drop: only their bytes are.
+    #[test]
+    fn many_small_batches_fit() {
+        let ledger = Arc::new(ExporterLedger::default());
+        let queue = Queue::new("out", 1 << 20, QueueFull::DropNewest, Arc::clone(&ledger));
+        for _ in 0..1000 {
+            assert!(matches!(queue.push(batch(&[b'x'; 150])), Pushed::Taken(_)));
+        }
+        assert_eq!((queue.len(), ledger.figures().dropped.len()), (1000, 0));
+        for _ in 0..1000 {
+            assert!(matches!(queue.push(batch(&[b'x'; 150])), Pushed::Taken(_)));
+        }
+        assert!(queue.len() < 2000 && queue.bytes() <= 1 << 20);
+        assert!(ledger.figures().dropped["queue_full"] > 0);
+    }
+
     #[test]
     fn what_is_in_the_queue_or_dropped_is_promised_no_more() {
         let check = |when_full, expected: &[Standing]| {
-            let queue = Queue::new("out", 1024, 1, when_full, Arc::default());
+            let queue = Queue::new("out", 1024, when_full, Arc::default());
             let promises = [b"1", b"2", b"3"].map(|payload| {
                 let promise = Promise::new(Wake::new().unwrap());
                 let mut batch = batch(payload);
@@ -445,7 +456,7 @@ mod tests {
 
     #[test]
     fn a_batch_that_is_not_full_waits_behind_others() {
-        let queue = Queue::new("out", 1 << 20, 1, QueueFull::DropNewest, Arc::default());
+        let queue = Queue::new("out", 1 << 20, QueueFull::DropNewest, Arc::default());
         assert!(matches!(queue.push_early(batch(b"1")), Pushed::Taken(_)));
         assert!(matches!(queue.push_early(batch(b"2")), Pushed::Full(_)));
         let wake = Wake::new().unwrap();
@@ -464,11 +475,11 @@ mod tests {
 
     #[test]
     fn one_batch_always_fits_and_order_is_kept() {
-        let queue = Queue::new("out", 1, 1, QueueFull::Block, Arc::default());
+        let queue = Queue::new("out", 1, QueueFull::Block, Arc::default());
         assert!(matches!(queue.push(batch(&[b'x'; 100_000])), Pushed::Taken(_)));
         assert!(matches!(queue.push(batch(b"y")), Pushed::Full(_)));
         let mut model = VecDeque::new();
-        let queue = Queue::new("out", 16 << 20, 1, QueueFull::Block, Arc::default());
+        let queue = Queue::new("out", 16 << 20, QueueFull::Block, Arc::default());
         for number in 0_u32..500 {
             assert!(matches!(queue.push(batch(&number.to_le_bytes())), Pushed::Taken(_)));
             model.push_back(number.to_le_bytes());

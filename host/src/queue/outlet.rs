@@ -316,7 +316,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let plan = DiskPlan { directory: directory.path().join("spool"), max_size: 1 << 20, usage };
         let ledger = Arc::new(ExporterLedger::default());
-        let queue = Queue::new("out", bytes_max, 1, QueueFull::Block, Arc::clone(&ledger));
+        let queue = Queue::new("out", bytes_max, QueueFull::Block, Arc::clone(&ledger));
         let queue = Arc::new(queue.on_disk(Disk::new(plan)));
         let wants = Wants { label_parts: 0, payloads_max, successor: false };
         let outlet = Outlet::open(Arc::clone(&queue), ledger, wants).unwrap();

@@ -225,13 +225,18 @@ impl<S: Storage> Spooling<S> {
 
     /// Moves the oldest when the memory is nearly full, and everything at the end.
     fn run_spill(&mut self) {
-        let mut room = true;
+        let (mut room, mut wanted) = (true, 0);
+        let bytes_max = self.queue.bytes_max();
         loop {
             if room {
                 self.disk.pressure.wait(IDLE_TICK);
+                wanted = 0;
             }
             let drains = self.disk.drains();
-            room = self.spill(if drains { 0 } else { self.queue.bytes_max() / 2 });
+            // A batch may need more than the half that is free then.
+            wanted = self.disk.take_wanted().max(wanted);
+            let left = if drains { 0 } else { bytes_max.saturating_sub(wanted).min(bytes_max / 2) };
+            room = self.spill(left);
             if drains && (self.disk.gives_up() || room && self.queue.is_empty()) {
                 return;
             }
@@ -397,7 +402,7 @@ mod tests {
             let (directory, usage) = ("spool".into(), DiskUse::Durable);
             let disk = Disk::new(DiskPlan { directory, max_size: 1 << 20, usage });
             let ledger = Arc::new(ExporterLedger::default());
-            let queue = Queue::new("out", 1 << 20, 1, QueueFull::Block, Arc::clone(&ledger));
+            let queue = Queue::new("out", 1 << 20, QueueFull::Block, Arc::clone(&ledger));
             let queue = Arc::new(queue.on_disk(Arc::clone(&disk)));
             let promise = Promise::new(Wake::new().unwrap());
             let mut batch = Batch::default();
