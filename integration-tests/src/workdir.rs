@@ -72,10 +72,18 @@ impl Workdir {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// Waits until the file has so many lines, and returns them.
+    /// Those of a file's lines that are whole: somebody may be writing the last one.
+    pub fn whole_lines(&self, name: &str) -> Vec<String> {
+        let mut content = fs::read(self.path(name)).unwrap_or_default();
+        content.truncate(content.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1));
+        let text = String::from_utf8(content).expect("the file is UTF-8");
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Waits until the file has so many whole lines, and returns them.
     pub fn wait_for_lines(&self, name: &str, count: usize) -> Vec<String> {
         wait_for(&format!("{count} lines in {name}"), || {
-            Some(self.lines(name)).filter(|lines| lines.len() >= count)
+            Some(self.whole_lines(name)).filter(|lines| lines.len() >= count)
         })
     }
 }

@@ -355,7 +355,7 @@ fn end_the_middle(queue: &str, signal: Signal) -> Vec<usize> {
     if queue == "durable" {
         // Nobody stops before all has come: what is on disk would stay there.
         let all_came = || {
-            let mut numbers = events::numbers(&last.lines("out"));
+            let mut numbers = events::numbers(&last.whole_lines("out"));
             numbers.sort_unstable();
             numbers.dedup();
             (numbers.len() == sent).then_some(())
