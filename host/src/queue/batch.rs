@@ -76,6 +76,11 @@ impl Batch {
         self.content_len() + size_of_val(&*self.ends) + size_of_val(&*self.label_ends)
     }
 
+    /// The bytes that payloads and labels may have without new memory.
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity() + self.labels.capacity()
+    }
+
     /// Says when what the first payload was made from was read.
     pub fn begin(&mut self, read_at: Instant) {
         self.begun = Some(read_at);
@@ -267,7 +272,7 @@ impl Batch {
     /// must not be much larger than they are.
     #[must_use]
     pub fn fitted(mut self) -> (Batch, Option<Batch>) {
-        let held = self.bytes.capacity() + self.labels.capacity();
+        let held = self.capacity();
         if held <= 512 || held / 2 <= self.content_len() {
             return (self, None);
         }

@@ -22,6 +22,10 @@ use crate::telemetry::{
 /// How often one queue may say that it drops.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
+/// The largest spare batch that is kept for its memory, in bytes: a request may have been much
+/// larger, and none counts as waiting.
+const SPARE_BYTES_MAX: usize = 1 << 20;
+
 /// What happens to a batch that does not fit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum QueueFull {
@@ -337,7 +341,9 @@ impl Queue {
     pub fn recycle(&self, mut batch: Batch) {
         batch.clear();
         // When there are enough spare ones its memory is simply freed.
-        let _ = self.spare_sender.try_send(batch);
+        if batch.capacity() <= SPARE_BYTES_MAX {
+            let _ = self.spare_sender.try_send(batch);
+        }
     }
 
     /// The bytes that are waiting.
@@ -452,6 +458,19 @@ mod tests {
         check(QueueFull::Block, &[Kept, Open, Open]);
         check(QueueFull::DropNewest, &[Kept; 3]);
         check(QueueFull::DropOldest, &[Kept; 3]);
+    }
+
+    #[test]
+    fn memory_is_kept_for_the_next_batch_unless_it_is_much() {
+        let check = |size: usize, expected: bool| {
+            let queue = Queue::new("out", 64 << 20, QueueFull::Block, Arc::default());
+            queue.recycle(batch(&vec![b'x'; size]));
+            let Pushed::Taken(spare) = queue.push(batch(b"y")) else { panic!("no room") };
+            assert!(spare.is_empty());
+            assert_eq!(spare.capacity() >= size, expected, "{size}");
+        };
+        check(64 << 10, true);
+        check(16 << 20, false);
     }
 
     #[test]
