@@ -43,10 +43,10 @@ enum What {
     /// rotated, as by `kill -USR1 PID` in logrotate's `postrotate`. SIGHUP has the
     /// host read its configuration again, as `fantail reload` does: it goes on with
     /// it, or as before if it has errors.
-    #[command(after_help = RUN_HELP)]
     ///
     /// As a service of Dovecot's (`service stats { executable = .../fantail run }`) it uses the
     /// sockets that Dovecot listens on, and Dovecot's configuration unless told otherwise.
+    #[command(after_help = RUN_HELP)]
     Run(RunArgs),
     /// Check a configuration: say what is wrong with it, and what would go where.
     ///
