@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use fantail_integration_tests::{
-    Host, Workdir, events, fantail,
+    Host, SmallDisk, Workdir, events, fantail,
     peers::{HttpSink, Reply, get, send_unix},
     status, wait_for,
 };
@@ -219,6 +219,38 @@ fn a_full_directory_of_dead_letters_drops_and_says_so() {
         .sum();
     assert!(size <= 1 << 20, "{size}");
     host.stop().expect_status(0).one_line_with("there is no more room for dead letters");
+}
+
+/// What the ledger says is there is there, and what has no space is counted, until there is some.
+#[test]
+fn a_full_disk_keeps_exactly_the_letters_that_are_counted() {
+    let (server, _) = picky_server(400, |_| true);
+    let dir = Workdir::new();
+    let Some(disk) = SmallDisk::mount(&dir.path("state"), 1024) else { return };
+    disk.fill(600);
+    let host = Host::start(&dir, &config(&server, KEEP));
+    let long =
+        |n: usize| events::json_with("e", &format!("\"n\":{n},\"x\":\"{}\"", "x".repeat(50_000)));
+    let send = |from: usize, to: usize| {
+        send_unix(dir.path("in.sock"), &events::lines((from..to).map(long)));
+        wait_for_exporter(&dir, "all to have ended", |seen| {
+            seen["matched"] == to && seen["queued"] == 0
+        })
+    };
+    let count = |value: &Value| value.as_u64().unwrap() as usize;
+    let check = |seen: &Value, matched: usize| {
+        let kept = count(&seen["dead_lettered"]["refused"]);
+        assert_eq!(kept + count(&seen["dropped"]["not_kept"]), matched, "{seen}");
+        assert_eq!(count(&seen["dead_letters"]["payloads"]), kept, "{seen}");
+        assert_eq!(listed(&dir).len(), kept);
+        kept
+    };
+    let kept = check(&send(0, 20), 20);
+    assert!((1..20).contains(&kept), "{kept}");
+    host.wait_for_log("No space left on device");
+    disk.free();
+    assert_eq!(check(&send(20, 25), 25), kept + 5);
+    host.stop().expect_status(0);
 }
 
 #[test]
