@@ -107,11 +107,12 @@ fn places(reader: &ReaderArgs) -> Result<BTreeMap<String, PathBuf>, Failure> {
         return Ok(exporters.iter().filter_map(place).collect());
     };
     let parent = dead_letters::parent(&state_dir);
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::new(Exit::System, format!("{}: {error}", parent.display()))
+    let failed = |error: std::io::Error| {
+        let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+        unreadable(format!("{}: {error}", parent.display()), is_denied)
     };
     let mut places = BTreeMap::new();
-    for name in look::directories(&parent).map_err(|error| failed(&error))? {
+    for name in look::directories(&parent).map_err(failed)? {
         let directory = parent.join(name);
         let mut exporter = None;
         read(&directory, |letter| {
@@ -124,10 +125,18 @@ fn places(reader: &ReaderArgs) -> Result<BTreeMap<String, PathBuf>, Failure> {
     Ok(places)
 }
 
+/// Why letters can't be read, and who may.
+fn unreadable(mut reason: String, is_denied: bool) -> Failure {
+    if is_denied {
+        reason.push_str(": only the user that the host runs as, and root, may read dead letters");
+    }
+    Failure::new(Exit::System, reason)
+}
+
 /// Shows `visit` the letters in a directory until it says false.
 fn read(directory: &Path, visit: impl FnMut(Letter) -> bool) -> Result<(), Failure> {
     let damaged = look::letters(directory, visit)
-        .map_err(|error| Failure::new(Exit::System, error.to_string()))?;
+        .map_err(|error| unreadable(error.to_string(), error.kind() == ErrorKind::Denied))?;
     if damaged > 0 {
         errln!("warning: {}: {damaged} damaged places were passed over", directory.display());
     }

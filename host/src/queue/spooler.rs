@@ -67,7 +67,9 @@ impl Spooler {
         let opened = match open(disk) {
             Ok(opened) => Some(opened),
             Err(error) if successor && error.kind() == ErrorKind::InUse => None,
-            Err(error) => return Err(io::Error::other(error.to_string())),
+            Err(error) => {
+                return Err(io::Error::other(format!("exporter {}: {error}", queue.exporter())));
+            }
         };
         let (queue, disk) = (Arc::clone(queue), Arc::clone(disk));
         let (ledger, shared) = (Arc::clone(ledger), Arc::clone(&disk));

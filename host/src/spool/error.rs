@@ -21,7 +21,9 @@ pub enum ErrorKind {
     NotOurs,
     /// The maximum size is below [`MAX_SIZE_LEAST`](super::MAX_SIZE_LEAST).
     TooSmall,
-    /// The system's error.
+    /// The system says that it is not allowed.
+    Denied,
+    /// Another error of the system's.
     Io,
 }
 
@@ -32,7 +34,17 @@ impl Error {
     }
 
     pub(super) fn io(path: &Path, error: &io::Error) -> Error {
-        Error { kind: ErrorKind::Io, message: format!("{}: {error}", path.display()) }
+        let kind = match error.kind() {
+            io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+            _ => ErrorKind::Io,
+        };
+        Error { kind, message: format!("{}: {error}", path.display()) }
+    }
+
+    /// The same of a file in this directory.
+    pub(super) fn within(self, directory: &Path) -> Error {
+        let message = format!("the spool {}: {}", directory.display(), self.message);
+        Error { message, ..self }
     }
 
     pub(super) fn file(name: &str, error: &io::Error) -> Error {

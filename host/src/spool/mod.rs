@@ -170,7 +170,7 @@ pub struct Opened<S: Storage> {
 /// When another process has it open, the directory isn't safe, a later version has written
 /// it, or the system fails. Damage is no error.
 pub fn open(path: &Path, options: Options) -> Result<Opened<Directory>, Error> {
-    open::open(Directory::lock(path)?, options)
+    open::open(Directory::lock(path)?, options).map_err(|error| error.within(path))
 }
 
 /// The moment, as records have it: microseconds since 1970.

@@ -85,3 +85,24 @@ fn a_spool_that_is_too_small_is_refused() {
     let Err(error) = spool::open(&directory.path().join("spool"), options) else { panic!() };
     assert_eq!(error.kind(), ErrorKind::TooSmall);
 }
+
+#[test]
+fn what_a_later_version_has_written_is_refused_with_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spool");
+    let mut opened = spool::open(&path, OPTIONS).unwrap();
+    let payload = Payload { bytes: b"payload", label: b"", read_at: 5 };
+    assert!(opened.writer.append([payload]).stop.is_none());
+    drop(opened);
+    let segment = path.join("0000000000000001.segment");
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[8..12].copy_from_slice(&2_u32.to_le_bytes());
+    let crc = crc32c::crc32c(&bytes[..12]);
+    bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+    fs::write(&segment, bytes).unwrap();
+    let error = refused(&path);
+    assert_eq!(error.kind(), ErrorKind::Newer);
+    let text =
+        format!("the spool {}: 0000000000000001.segment is in version 2 of ", path.display());
+    assert!(error.to_string().starts_with(&text), "{error}");
+}
