@@ -4,6 +4,7 @@
 //! * Its stats service has three listeners unless they are switched off. They
 //!   count here if the configuration is Dovecot's and has no `input` block:
 //!   who writes one says himself where events come from.
+//! * A stats process of 2.3 never looks at unnamed events.
 //! * Since 2.4.2 the settings groups `@metric_defaults` `proxy` and `backend`
 //!   exist without being written.
 //! * `hostname` and `state_dir` are settings of Dovecot's as well, and mean
@@ -83,6 +84,9 @@ pub(super) fn complete(parser: &mut Parser, sources: &mut Sources) -> Vec<Ignore
     if let Some(group) = metric_group(&parser.tree) {
         add(parser, sources, group);
     }
+    if !roots.sure.is_empty() && is_of_2_3(&parser.tree) {
+        add(parser, sources, "unnamed_events = no\n".to_owned());
+    }
     let has_input =
         parser.tree.children(Tree::TOP).any(|(_, block)| block.kind.as_str() == "input");
     if !has_input && (!roots.sure.is_empty() || has_service_without_sockets(&parser.tree)) {
@@ -157,6 +161,15 @@ fn metric_group(tree: &Tree) -> Option<String> {
     let metrics: String = metrics.collect();
     (!is_written && !metrics.is_empty())
         .then(|| format!("group @metric_defaults {wanted} {{\n{metrics}}}\n"))
+}
+
+/// Whether a Dovecot configuration is one of 2.3, and does not say itself what becomes of
+/// unnamed events.
+fn is_of_2_3(tree: &Tree) -> bool {
+    let is_said = |setting: &Setting| {
+        matches!(setting.key.as_str(), "dovecot_config_version" | "unnamed_events")
+    };
+    !tree.block(Tree::TOP).settings.iter().any(is_said)
 }
 
 /// Whether there is a `service stats` that says nothing about sockets.

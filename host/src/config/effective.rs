@@ -146,6 +146,7 @@ fn top(config: &Config, name: &str) -> Shown {
             LogLevel::Info => "info",
             LogLevel::Debug => "debug",
         }),
+        "unnamed_events" => some(if config.unnamed_events { "yes" } else { "no" }),
         // The listeners' paths are absolute by now.
         _ => Shown::Absent,
     }

@@ -289,6 +289,7 @@ impl Parsed<'_> {
                 2 => LogLevel::Info,
                 _ => LogLevel::Debug,
             },
+            unnamed_events: reader.choice(top, "unnamed_events")?.value == 0,
             state_dir: reader.path(top, "state_dir")?,
             inputs: inputs.into_iter().map(|(_, input)| input).collect(),
             listeners,

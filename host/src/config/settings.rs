@@ -22,6 +22,8 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// The least important messages that are logged.
     pub log_level: LogLevel,
+    /// Whether events without a name can match.
+    pub unnamed_events: bool,
     /// Where what outlives the host is kept.
     pub state_dir: Placed<PathBuf>,
     /// Where events come from, in order of first appearance.

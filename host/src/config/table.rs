@@ -114,6 +114,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(Top, "shutdown_timeout", Duration, "10 s", "How long a stop waits for queued events to be delivered."),
     setting(Top, "log_level", Choice(&["error", "warning", "info", "debug"]), "info", "The least important messages that are logged."),
     setting(Top, "state_dir", Text, "/var/lib/fantail", "The directory for what outlives the host: the spools of queues on disk, and dead letters. Made when it is needed."),
+    setting(Top, "unnamed_events", Choice(&["yes", "no"]), "yes", "Whether an event without a name can match a metric that asks for none. A stats process of Dovecot 2.3 never looks at such events, though it is sent them: so in a configuration of Dovecot 2.3 the default is `no`."),
     setting(Top, "base_dir", Text, "/run/dovecot", "Dovecot's setting: where the relative paths of `service stats` listeners begin."),
 
     setting(Plugin, "sha256", Text, "", "The digest of the plugin's file, in hexadecimal. Another file is refused."),

@@ -37,6 +37,12 @@ impl FilterSet {
         FilterSet { filters, named_only, compiled }
     }
 
+    /// The same set for named events only: no other event matches.
+    #[must_use]
+    pub fn for_named(self) -> Self {
+        FilterSet { named_only: true, ..self }
+    }
+
     /// The names that the filters ask for, among all fields: for decoding events for this
     /// set alone.
     pub fn symbols(&self) -> Arc<Symbols> {
@@ -56,7 +62,7 @@ impl FilterSet {
     }
 
     /// Whether unnamed events are dropped unseen, as Dovecot does when every
-    /// filter needs a name. So `NOT event=a` alone never matches an unnamed event,
+    /// filter needs a name, and 2.3's stats process always. So `NOT event=a` alone never matches an unnamed event,
     /// and does beside a filter that needs no name.
     pub fn drops_unnamed(&self) -> bool {
         self.named_only

@@ -203,6 +203,7 @@ fn build_routes(
         routes.push(Route { metric: name.clone(), exporter, export: export(metric) });
     }
     let filters = FilterSet::new(filters);
+    let filters = if config.unnamed_events { filters } else { filters.for_named() };
     filters.wants(&mut wanted);
     let symbols = Arc::new(current.symbols.extended(&wanted));
     Ok(Routes { filters, symbols, routes })

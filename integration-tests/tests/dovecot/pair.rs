@@ -70,12 +70,7 @@ impl Pair {
             Generation::V2_3 => "captures/dovecot-2.3/metrics.conf",
             Generation::V2_4 => "captures/dovecot-2.4/metrics.conf",
         };
-        let mut shared = fs::read_to_string(data(name)).unwrap();
-        if generation == Generation::V2_3 {
-            // Its stats process never looks at unnamed events, not even for a metric that asks
-            // for no name, and its clients send them for such a one; in 2.4 it does look.
-            shared = shared.replace("category=storage\n", "category=storage AND event=*\n");
-        }
+        let shared = fs::read_to_string(data(name)).unwrap();
         let posted = [(); 2].map(|()| HttpSink::start(|_, _| Reply::status(200)));
         let mut theirs = shared.clone();
         if generation == Generation::V2_4 {
@@ -93,6 +88,10 @@ impl Pair {
             fs::create_dir(dir.path(side)).unwrap();
         }
         symlink(stats.reader(), dir.path("theirs/stats-reader")).unwrap();
+        if generation == Generation::V2_3 {
+            // As in a whole configuration of that generation.
+            ours += "unnamed_events = no\n";
+        }
         for exporter in exporters(generation) {
             let path = dir.path(&format!("ours.{exporter}"));
             ours += &format!(

@@ -57,6 +57,21 @@ fn dovecots_own_listeners_count_without_being_written() {
 }
 
 #[test]
+fn a_stats_process_of_2_3_looks_at_named_events_only() {
+    let check = |text: &str, expected: bool| {
+        let config = good(&format!("{text}\nmetric m {{\n filter = category=x\n}}\n"));
+        assert_eq!(config.unnamed_events, expected, "{text}");
+    };
+    check("protocols = imap", false);
+    check("protocols = imap\nunnamed_events = yes", true);
+    check("dovecot_config_version = 2.4.0\nprotocols = imap", true);
+    check("dovecot_config_version = 2.4.0\nprotocols = imap\nunnamed_events = no", false);
+    // Nothing here is Dovecot's alone.
+    check("base_dir = /x", true);
+    check("unnamed_events = no", false);
+}
+
+#[test]
 fn login_processes_without_a_directory_are_left_out() {
     let check = |files: &[(&str, &str)], writers: usize, warnings: usize| {
         let text = "protocols = imap\nbase_dir = /d\nmetric m {\n filter = event=x\n}\n";

@@ -150,6 +150,19 @@ fn a_set_names_the_filters_that_match() {
     assert!(matched.is_empty() && named.drops_unnamed());
     assert!(parse("NOT event=b").matches(&EventChain::new(EventBuilder::new(), &[]).event()));
     assert_eq!(FilterSet::new([]).canonical(), "");
+
+    // A set that is for named events only says so, whatever its filters need.
+    let set = FilterSet::new(["b=1"].map(parse)).for_named();
+    let symbols = set.symbols();
+    let mut matcher = Matcher::new(&set, &symbols);
+    let mut check = |event: EventBuilder, expected: &[u32]| {
+        let chain = EventChain::new(event.integer("b", 1), &[]).resolve(&symbols);
+        set.matches_into(&chain.event(), &mut matcher, &mut matched);
+        assert_eq!(matched, expected);
+    };
+    check(EventBuilder::new().name("a"), &[0]);
+    check(EventBuilder::new(), &[]);
+    assert!(set.drops_unnamed());
 }
 
 #[test]
