@@ -44,7 +44,7 @@ pub enum Endpoint {
 pub struct Socket {
     /// Removed when this is dropped, before the socket is closed: a successor must not
     /// find it free and then lose its own.
-    _file: Option<SocketFile>,
+    file: Option<SocketFile>,
     listener: Listener,
     is_shared: bool,
 }
@@ -61,6 +61,8 @@ pub struct SocketFile {
     path: PathBuf,
     /// Device and inode.
     identity: (u64, u64),
+    /// It is not removed when this is dropped.
+    stays: bool,
 }
 
 impl Endpoint {
@@ -129,7 +131,8 @@ fn open_unix(path: &Path, mode: u32, user: Option<u32>, group: Option<u32>) -> i
     };
     let listener = bind_unix(path, mode).map_err(|error| listen_error(&error))?;
     let status = fs::symlink_metadata(path).map_err(|error| listen_error(&error))?;
-    let file = SocketFile { path: path.to_owned(), identity: (status.dev(), status.ino()) };
+    let file =
+        SocketFile { path: path.to_owned(), identity: (status.dev(), status.ino()), stays: false };
     if user.is_some() || group.is_some() {
         // Of the socket itself: a link that somebody put there is not followed.
         std::os::unix::fs::lchown(path, user, group).map_err(|error| {
@@ -141,7 +144,7 @@ fn open_unix(path: &Path, mode: u32, user: Option<u32>, group: Option<u32>) -> i
         })?;
     }
     rustix::net::listen(&listener, BACKLOG).map_err(|error| listen_error(&error.into()))?;
-    Ok(Socket { _file: Some(file), listener: Listener::Unix(listener), is_shared: false })
+    Ok(Socket { file: Some(file), listener: Listener::Unix(listener), is_shared: false })
 }
 
 /// A socket that is bound, and does not listen yet: nobody can connect before it has
@@ -215,7 +218,7 @@ fn open_tcp(address: &str) -> io::Result<Socket> {
             Ok(listener) => {
                 listener.set_nonblocking(true)?;
                 let listener = Listener::Tcp(listener);
-                return Ok(Socket { _file: None, listener, is_shared: false });
+                return Ok(Socket { file: None, listener, is_shared: false });
             }
             Err(error) => {
                 let doing = format_args!("can't listen on {address}");
@@ -242,12 +245,20 @@ fn tcp_remedy(kind: io::ErrorKind) -> &'static str {
 impl Socket {
     /// A socket that somebody else has open as well, and that listens already.
     pub fn shared_unix(listener: UnixListener) -> Self {
-        Socket { _file: None, listener: Listener::Unix(listener), is_shared: true }
+        Socket { file: None, listener: Listener::Unix(listener), is_shared: true }
     }
 
     /// The same, of TCP.
     pub fn shared_tcp(listener: TcpListener) -> Self {
-        Socket { _file: None, listener: Listener::Tcp(listener), is_shared: true }
+        Socket { file: None, listener: Listener::Tcp(listener), is_shared: true }
+    }
+
+    /// The same socket, which somebody else has now, too: its file stays.
+    pub fn into_shared(mut self) -> Self {
+        if let Some(file) = &mut self.file {
+            file.stays = true;
+        }
+        Socket { is_shared: true, ..self }
     }
 
     /// Whether it stays open when this is dropped: then who connects waits for a successor
@@ -305,6 +316,9 @@ impl AsFd for Socket {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
+        if self.stays {
+            return;
+        }
         // A successor may have put its own socket there meanwhile.
         let there = fs::symlink_metadata(&self.path);
         if there.is_ok_and(|status| (status.dev(), status.ino()) == self.identity) {

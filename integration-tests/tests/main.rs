@@ -35,3 +35,4 @@ mod shutdown;
 mod stats_writer;
 mod tidy;
 mod under_dovecot;
+mod under_systemd;

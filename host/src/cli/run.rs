@@ -19,6 +19,7 @@ use crate::{
     inherited::{
         Inherited,
         dovecot::{self, Master, Talk},
+        systemd::{self, Manager},
     },
     pipeline::{self, Ended, ExporterStatus, Figures, Observer, Orders, Pipeline, Rebuild, Signal},
     telemetry::log as host_log,
@@ -107,7 +108,9 @@ const DOVECOT_CONF: &str = "/etc/dovecot/dovecot.conf";
 impl Service {
     /// Takes what there is, and says what is wrong with it.
     fn inherit() -> (Self, Vec<String>) {
-        let (inherited, mut complaints) = (Inherited::default(), Vec::new());
+        let mut complaints = Vec::new();
+        let inherited = Inherited::new(Manager::find(&environment, &mut complaints));
+        systemd::inherit(&environment, &inherited, &mut complaints);
         let master = dovecot::inherit(&environment, &inherited, &mut complaints);
         let service = Service {
             inherited,

@@ -40,21 +40,26 @@ pub enum Address {
 pub(super) struct Handover {
     here: OwnedFd,
     there: OwnedFd,
-    above: RawFd,
 }
 
+/// More sockets than anybody passes.
+pub(super) const SOCKETS_MAX: usize = 256;
+
+/// Numbers from here on are our own: those below may be somebody's.
+const OWN: RawFd = SOCKETS_MAX as RawFd + 16;
+
 impl Handover {
-    /// Whatever is opened here gets a number from `above` on: so none of the numbers below is
-    /// ever one of our own.
+    /// Whatever is opened here gets a number behind those that may have been passed to us: so
+    /// none of them is ever one of our own.
     ///
     /// # Errors
     ///
     /// When the process may not have that many descriptors.
-    pub(super) fn new(above: RawFd) -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         let (here, there) =
             socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        let here = fcntl_dupfd_cloexec(here, above)?;
-        Ok(Handover { here, there: fcntl_dupfd_cloexec(there, above)?, above })
+        let here = fcntl_dupfd_cloexec(here, OWN)?;
+        Ok(Handover { here, there: fcntl_dupfd_cloexec(there, OWN)? })
     }
 
     /// Takes the descriptor with this number, which is closed then.
@@ -77,7 +82,7 @@ impl Handover {
             RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
             _ => None,
         });
-        let taken = fcntl_dupfd_cloexec(taken.ok_or(Errno::MFILE)?, self.above)?;
+        let taken = fcntl_dupfd_cloexec(taken.ok_or(Errno::MFILE)?, OWN)?;
         // The original has no close-on-exec, and would keep a socket open that we close.
         let _ = nix::unistd::close(number);
         Ok(taken)
@@ -137,9 +142,9 @@ mod tests {
         let (mut one, other) = UnixStream::pair().unwrap();
         let number = other.into_raw_fd();
         // Other tests have descriptors, too: the number can be taken only while it is open.
-        let handover = Handover::new(500).unwrap();
+        let handover = Handover::new().unwrap();
         let taken = handover.take(number).unwrap();
-        assert!(taken.as_raw_fd() >= 500);
+        assert!(taken.as_raw_fd() >= super::OWN);
         let flags = rustix::io::fcntl_getfd(&taken).unwrap();
         assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
         // The number is closed: nobody else holds this end.

@@ -39,7 +39,7 @@ use rustix::{
 
 use super::{
     Environment,
-    descriptor::Handover,
+    descriptor::{Handover, SOCKETS_MAX},
     table::{Inherited, Purpose},
 };
 use crate::queue::Wake;
@@ -52,8 +52,6 @@ const STATUS: i32 = 5;
 const DEATH: i32 = 6;
 /// Where the listening sockets may begin.
 const FIRST: std::ops::RangeInclusive<i32> = 7..=9;
-/// More sockets than any service has.
-const SOCKETS_MAX: usize = 256;
 
 /// How often the master hears of connections at most.
 const STATUS_PAUSE: Duration = Duration::from_secs(1);
@@ -94,7 +92,7 @@ pub fn inherit(
     let generation = number("GENERATION")?;
     let client_limit = number("CLIENT_LIMIT")?;
     let count = number("SOCKET_COUNT")? as usize;
-    let taken = Handover::new(*FIRST.end() + count.min(SOCKETS_MAX) as i32).and_then(|handover| {
+    let taken = Handover::new().and_then(|handover| {
         let (status, death) = (handover.take(STATUS)?, handover.take(DEATH)?);
         if [&status, &death].into_iter().all(is_pipe) {
             Ok((handover, status, death))
@@ -157,7 +155,7 @@ fn sockets(
         ));
         return;
     };
-    for index in 0..count {
+    for index in 0..count.min(SOCKETS_MAX) {
         let settings = environment(&format!("SOCKET{index}_SETTINGS")).unwrap_or_default();
         let (name, purpose) = understand(&settings);
         if let Err(reason) = inherited.add(name.clone(), |_| purpose, socket) {

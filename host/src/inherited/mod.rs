@@ -3,12 +3,14 @@
 //!
 //! A Dovecot process whose connection is lost tries once to connect again; if it is refused then, it
 //! never comes back. So the sockets must outlive the process that accepts on them.
-//! [`Inherited`] is the table of them; [`dovecot`] fills it from what it
-//! passes to a process, and tells it what it wants to know of it. *Never:* binds or removes
+//! [`Inherited`] is the table of them; [`dovecot`] and [`systemd`] fill it from what they
+//! pass to a process, and tell them what they want to know of it. *Never:* binds or removes
 //! anything; looks at the environment by itself: that is an argument.
 
 mod descriptor;
 pub mod dovecot;
+mod kept;
+pub mod systemd;
 mod table;
 
 pub use descriptor::Address;

@@ -1,20 +1,28 @@
-//! The sockets that somebody else opened for us, by where they listen.
+//! The sockets that somebody else opened for us, or keeps for us, by where they listen.
 //!
 //! Whoever wants to listen asks here first: a socket that is there already is used as it
-//! is. It is never bound, and its file is neither given rights nor removed: that is the
-//! business of whoever has opened it. A place of our own is kept open here for as long as the host
+//! is. One that somebody else has opened is never bound, and its file is neither given rights nor
+//! removed: that is the business of whoever has opened it. One that we have bound is handed to systemd's
+//! store, if there is one, and comes back from there at the next start. A place of our own is kept open here for as long as the host
 //! runs, so an input that a reload brings back finds its socket again, and peers that
 //! connect meanwhile wait.
 
 use std::{
     fs, io,
     net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs},
-    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::descriptor::{Address, listening_address};
+use super::{
+    descriptor::{Address, listening_address},
+    kept,
+    systemd::{Manager, State},
+};
 use crate::socket::{Endpoint, Socket};
 
 /// What an inherited socket is for, as far as its name tells.
@@ -43,6 +51,7 @@ pub struct Offer {
 #[derive(Clone, Debug, Default)]
 pub struct Inherited {
     sockets: Arc<Mutex<Vec<Inheritance>>>,
+    manager: Option<Arc<Manager>>,
 }
 
 #[derive(Debug)]
@@ -51,9 +60,16 @@ struct Inheritance {
     socket: OwnedFd,
     /// Somebody listens on it, or did.
     used: bool,
+    /// The name under which systemd keeps it, if we have bound it.
+    kept: Option<String>,
 }
 
 impl Inherited {
+    /// An empty table. What is bound for it is kept by the manager, if that keeps anything.
+    pub fn new(manager: Option<Manager>) -> Self {
+        Inherited { sockets: Arc::default(), manager: manager.map(Arc::new) }
+    }
+
     /// Takes a socket into the table.
     ///
     /// # Errors
@@ -70,7 +86,44 @@ impl Inherited {
         // once must not get stuck in accept(2) when another process was faster.
         rustix::io::ioctl_fionbio(&socket, true).map_err(|error| error.to_string())?;
         let offer = Offer { name, purpose: purpose(&address), address };
-        self.sockets().push(Inheritance { offer, socket, used: false });
+        self.sockets().push(Inheritance { offer, socket, used: false, kept: None });
+        Ok(())
+    }
+
+    /// Takes a socket from systemd into the table. What it is for is told by its file's name; one of
+    /// ours was kept for what the configuration says.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Self::add).
+    pub(super) fn add_named(&self, name: &str, socket: OwnedFd) -> Result<(), String> {
+        if kept::is_kept(name) {
+            return self.add_kept(name, socket);
+        }
+        let called = match listening_address(&socket)? {
+            Address::Unix(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()),
+            Address::Tcp(_) => None,
+        };
+        let called = called.unwrap_or_else(|| name.to_owned());
+        let purpose = match called.as_str() {
+            "stats-writer" => Some(Purpose::Writer),
+            "stats-reader" => Some(Purpose::Reader),
+            _ => None,
+        };
+        self.add(called, |_| purpose, socket)
+    }
+
+    /// Takes back a socket that was kept for us, unless nobody can reach it any more.
+    fn add_kept(&self, name: &str, socket: OwnedFd) -> Result<(), String> {
+        let address = listening_address(&socket).ok();
+        if address.and_then(|address| kept::name(&address)).as_deref() != Some(name) {
+            self.keep_no_longer(name);
+            return Err("was kept for us, but its file is gone".into());
+        }
+        self.add(name.to_owned(), |_| None, socket)?;
+        if let Some(added) = self.sockets().last_mut() {
+            added.kept = Some(name.to_owned());
+        }
         Ok(())
     }
 
@@ -88,8 +141,11 @@ impl Inherited {
         let mut sockets = self.sockets();
         let Some(found) = sockets.iter_mut().find(|one| one.offer.address.is_at(endpoint)) else {
             drop(sockets);
-            return endpoint.open();
+            return Ok(self.keep(endpoint.open()?));
         };
+        if found.kept.is_some() {
+            endpoint.apply_rights()?;
+        }
         let socket = found.socket.try_clone()?;
         found.used = true;
         Ok(match found.offer.address {
@@ -98,9 +154,85 @@ impl Inherited {
         })
     }
 
-    /// Whether there is a socket for this place.
-    pub fn has(&self, endpoint: &Endpoint) -> bool {
-        self.sockets().iter().any(|one| one.offer.address.is_at(endpoint))
+    /// Hands a socket that we have bound to systemd's store, if there is one. If that fails
+    /// it is ours alone, as without a store.
+    fn keep(&self, socket: Socket) -> Socket {
+        let Some(manager) = self.manager.as_ref().filter(|manager| manager.keeps) else {
+            return socket;
+        };
+        let stored = || -> io::Result<Inheritance> {
+            let address = listening_address(&socket).map_err(io::Error::other)?;
+            let name = kept::name(&address).ok_or(io::ErrorKind::NotFound)?;
+            manager.store(&name, socket.as_fd())?;
+            let offer = Offer { name: name.clone(), address, purpose: None };
+            let descriptor = socket.as_fd().try_clone_to_owned()?;
+            Ok(Inheritance { offer, socket: descriptor, used: true, kept: Some(name) })
+        };
+        match stored() {
+            Ok(stored) => {
+                self.sockets().push(stored);
+                socket.into_shared()
+            }
+            Err(error) => {
+                log::warn!("systemd can't keep {} for us: {error}", socket.address());
+                socket
+            }
+        }
+    }
+
+    /// Gives the socket of this place, which is open, the mode, owner and group, if it
+    /// is one that we have bound.
+    ///
+    /// # Errors
+    ///
+    /// As [`Endpoint::apply_rights`].
+    pub fn apply_rights(&self, endpoint: &Endpoint) -> io::Result<()> {
+        let sockets = self.sockets();
+        let found = sockets.iter().find(|one| one.offer.address.is_at(endpoint));
+        match found.is_none_or(|found| found.kept.is_some()) {
+            true => endpoint.apply_rights(),
+            false => Ok(()),
+        }
+    }
+
+    /// The socket of this place is wanted no longer: if we have bound it, it is closed, its
+    /// file removed, and not kept any more.
+    pub fn forget(&self, endpoint: &Endpoint) {
+        self.forget_those(|one| one.offer.address.is_at(endpoint));
+    }
+
+    /// The same for those that nobody has listened on since the start: their inputs are no more.
+    pub fn forget_unused(&self) {
+        self.forget_those(|one| !one.used);
+    }
+
+    fn forget_those(&self, is_meant: impl Fn(&Inheritance) -> bool) {
+        self.sockets().retain(|one| {
+            let Some(name) = one.kept.as_ref().filter(|_| is_meant(one)) else { return true };
+            if let Address::Unix(path) = &one.offer.address
+                && kept::name(&one.offer.address).as_ref() == Some(name)
+            {
+                // What can't be removed is replaced by whoever listens there next.
+                let _ = fs::remove_file(path);
+            }
+            self.keep_no_longer(name);
+            false
+        });
+    }
+
+    fn keep_no_longer(&self, name: &str) {
+        if let Some(manager) = &self.manager
+            && let Err(error) = manager.remove(name)
+        {
+            log::warn!("systemd goes on keeping a socket that nobody needs ({name}): {error}");
+        }
+    }
+
+    /// Tells systemd what we do, if it wants to know.
+    pub fn announce(&self, state: State, status: &str) {
+        if let Some(manager) = &self.manager {
+            manager.announce(state, status);
+        }
     }
 
     /// The sockets that nobody has listened on.
@@ -216,7 +348,6 @@ mod tests {
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         inherited.add("t".into(), |_| None, tcp.into()).unwrap();
         let path = dir.path().join("own");
-        assert!(!inherited.has(&unix(&path)));
         drop(inherited.open(&unix(&path)).unwrap());
         assert!(!path.exists());
         let file = std::fs::File::open("/dev/null").unwrap();

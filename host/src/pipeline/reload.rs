@@ -19,6 +19,7 @@ use crate::{
     config::{Config, MetricConfig},
     event::Symbols,
     format::StagePlan,
+    inherited::systemd::State,
     plugin::Registry,
     statistics::{MetricPlan, Statistics},
 };
@@ -108,6 +109,14 @@ impl Running {
 
     /// Goes on with the configuration as it is now, or as before.
     pub(super) fn reload(&mut self, reread: &mut Reread<'_>) -> Outcome {
+        self.inherited.announce(State::Reloading, "reads its configuration again");
+        let outcome = self.reload_now(reread);
+        let how = if outcome.is_ok() { "" } else { "; not reloaded: see the log" };
+        self.inherited.announce(State::Ready, &format!("{}{how}", self.status()));
+        outcome
+    }
+
+    fn reload_now(&mut self, reread: &mut Reread<'_>) -> Outcome {
         let current = self.current();
         let mut outlive = Vec::new();
         let mut rebuild = |config: &Config, registry: &Registry| {

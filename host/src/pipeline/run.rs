@@ -26,7 +26,7 @@ use crate::{
     config::{Config, MetricConfig},
     driver::{Control, ExporterThread},
     event::Symbols,
-    inherited::Inherited,
+    inherited::{Inherited, systemd::State},
     input::{ListenerThread, Reader, WorkerThread},
     plugin::Registry,
     queue::Wake,
@@ -154,11 +154,15 @@ pub fn run(
     let mut addresses = running.addresses();
     addresses.extend_from_slice(readers.addresses());
     life.enter(Stage::Ready);
+    // Others have had their chance: whatever was kept for us has been taken or is not wanted.
+    inherited.forget_unused();
     ready(&addresses);
+    inherited.announce(State::Ready, &running.status());
     let told = running.wait(orders.receiver(), reread).then(Instant::now);
     life.enter(Stage::Stopping);
     // Those who opened them may need them for a successor of ours, before we have ended.
     readers.leave_shared();
+    inherited.announce(State::Stopping, "delivers what it has accepted");
     let patience = Patience { timeout: running.config.shutdown_timeout, told };
     Ok(running.stop(patience, orders.receiver()))
 }
@@ -198,6 +202,13 @@ impl Running {
             Door::Reader(_) => None,
         };
         self.inputs.iter().filter_map(address).collect()
+    }
+
+    /// What runs, for people, in a line.
+    pub(super) fn status(&self) -> String {
+        let (inputs, exporters) = (self.inputs.len(), self.exporters.len());
+        let metrics = self.config.metrics.len();
+        format!("inputs: {inputs}, metrics: {metrics}, exporters: {exporters}")
     }
 
     /// What is to be woken when a queue has room.

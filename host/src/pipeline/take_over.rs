@@ -230,9 +230,7 @@ impl Running {
         match ending.iter().position(inherits) {
             Some(at) => {
                 let place = ending.swap_remove(at);
-                if !self.inherited.has(endpoint) {
-                    endpoint.apply_rights().map_err(named)?;
-                }
+                self.inherited.apply_rights(endpoint).map_err(named)?;
                 Ok(Opening::Inherited(place))
             }
             None => Ok(Opening::Socket(self.inherited.open(endpoint).map_err(named)?)),
@@ -357,6 +355,9 @@ impl Running {
                 Door::Socket(number, _) => {
                     if let Some(listener) = &self.listener {
                         listener.close(number);
+                    }
+                    if let Entrance::Listen(endpoint) = &ended.built.entrance {
+                        self.inherited.forget(endpoint);
                     }
                     if !is_replaced {
                         self.retire(&ended.built.input);
