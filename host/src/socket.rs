@@ -27,8 +27,9 @@ use rustix::{
 /// The longest path of a UNIX socket in bytes: unix(7), with its final NUL 108.
 const UNIX_PATH_MAX: usize = 107;
 
-/// How many connections the kernel keeps until they are accepted.
-const BACKLOG: i32 = 1024;
+/// How many connections the kernel keeps until they are accepted: as many as the system
+/// allows (`net.core.somaxconn`), for a mail server's processes may all come at once.
+const BACKLOG: i32 = i32::MAX;
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,6 +19,7 @@ mod kills;
 mod limits;
 mod lines;
 mod load;
+mod many_processes;
 mod many_users;
 mod openmetrics;
 mod plugins;
