@@ -12,7 +12,11 @@ use std::{
     time::Duration,
 };
 
-use fantail_integration_tests::{Done, Workdir, binary, events, peers::StatsClient, run, wait_for};
+use fantail_integration_tests::{
+    Done, Workdir, binary, events,
+    peers::{HttpSink, Reply, StatsClient},
+    run, wait_for,
+};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 /// A Dovecot of our own, with a password that everybody has.
@@ -310,4 +314,43 @@ fn a_bad_environment_of_dovecots_gets_one_clear_line() {
         &format!("{master} SOCKET_COUNT=0 CLIENT_LIMIT=1; exec 5>&1 6>&1;"),
         &["client_limit = 1"],
     );
+}
+
+#[test]
+fn after_a_reload_the_new_process_waits_for_the_queues_of_the_old() {
+    // The old one waits for an answer until shutdown_timeout.
+    let server = HttpSink::start(|_, _| Reply::never());
+    let arguments = "run -c $DIR/dovecot.conf -c $DIR/durable.conf";
+    let Some(dovecot) = Dovecot::start(arguments) else { return };
+    let text = format!(
+        "shutdown_timeout = 3 s
+state_dir = $DIR/fantail
+event_exporter out {{
+  driver = http-post
+  http_post_url = {}
+  http_client_request_absolute_timeout = 60 s
+  format = json
+  queue = durable
+}}
+metric exported {{
+  filter = event=*
+  exporter = out
+}}
+",
+        server.url("/")
+    );
+    dovecot.dir.config("durable.conf", &text);
+    dovecot.log_in();
+    wait_for("a request", || (server.connections() > 0).then_some(()));
+    let old = dovecot.fantail();
+    dovecot.doveadm(&["reload"]);
+    dovecot.wait_for_log("Dovecot's master has gone", 1);
+    // It is served by the new one, as soon as that has the queue.
+    let mut client = StatsClient::hello(dovecot.dir.path("run/stats-writer"));
+    assert!(client.line().starts_with("VERSION\t"));
+    assert!(!dovecot.fantails().contains(&old));
+    dovecot.wait_for_log("perhaps a predecessor has not ended yet", 1);
+    let log = dovecot.log();
+    assert_eq!(log.matches("trying again").count(), 1, "{log}");
+    assert!(!log.contains("startup failed") && !log.contains("fantail: Fatal:"), "{log}");
 }

@@ -54,17 +54,19 @@ pub(super) fn add(
     }
 }
 
-/// The socket's name; with its directory's before it, or a number behind it, when there is one of that
-/// name: of Dovecot's sockets two are called `stats-writer`.
+/// The socket's name, or with a number behind it when there is one of that name. Of Dovecot's
+/// sockets two are called `stats-writer`: the one for login processes is `login/stats-writer`.
 fn unused_name(offer: &Offer, is_known: impl Fn(&str) -> bool) -> String {
-    let wanted = &offer.name;
-    let within = match &offer.address {
-        Address::Unix(path) => path.parent().and_then(|parent| parent.file_name()),
-        Address::Tcp(_) => None,
+    let is_for_login = match &offer.address {
+        Address::Unix(path) => path.parent().is_some_and(|parent| parent.ends_with("login")),
+        Address::Tcp(_) => false,
     };
-    let longer = within.map(|within| format!("{}/{wanted}", within.display()));
+    let wanted = match is_for_login && !offer.name.contains('/') {
+        true => format!("login/{}", offer.name),
+        false => offer.name.clone(),
+    };
     let numbered = (2..).map(|number: usize| format!("{wanted}-{number}"));
-    let mut names = std::iter::once(wanted.clone()).chain(longer).chain(numbered);
+    let mut names = std::iter::once(wanted.clone()).chain(numbered);
     names.find(|name| !is_known(name)).expect("invariant: there are more numbers than blocks")
 }
 
@@ -177,7 +179,7 @@ mod tests {
         check(
             "input own {\n driver = stats-writer\n path = /run/d/stats-writer\n}\n\
              listener web {\n driver = http\n listen = *:9900\n}\n",
-            &["input own", "input stats-writer", "listener web", "listener stats-reader"],
+            &["input own", "input login/stats-writer", "listener web", "listener stats-reader"],
         );
         assert!(load("", &[]).is_none(), "there is no input");
         // With the defaults of an input.
