@@ -92,8 +92,8 @@ impl Client {
             authorization,
             redirects_max: settings.redirects(),
             waits: Waits {
-                request: settings.http_client_request_absolute_timeout.duration(),
-                response: settings.http_client_request_timeout.duration(),
+                request: settings.request_timeout(),
+                response: settings.response_timeout(),
                 connect: settings.http_client_connect_timeout.duration(),
                 retry_after_max: settings.http_client_max_auto_retry_delay.duration(),
             },
@@ -214,8 +214,8 @@ fn config(
     let mut config = Config::builder()
         .http_status_as_error(false)
         .max_redirects(0)
-        .timeout_global(Some(settings.http_client_request_absolute_timeout.duration()))
-        .timeout_recv_response(Some(settings.http_client_request_timeout.duration()))
+        .timeout_global(Some(settings.request_timeout()))
+        .timeout_recv_response(Some(settings.response_timeout()))
         .timeout_connect(set(settings.http_client_connect_timeout.duration()))
         .user_agent(user_agent)
         .input_buffer_size(BUFFER_SIZE)

@@ -1,6 +1,6 @@
 //! What a configuration can set.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use fantail_sdk::{Bytes, Millis, PluginError};
 
@@ -83,17 +83,17 @@ fantail_sdk::settings! {
         #[serde(default)]
         pub(crate) http_post_bearer_token_file: PathBuf,
         /// How long a request may take from its start, connecting included, to the end of
-        /// the response, 1 ms to 1 h. Default: 250 ms.
+        /// the response, up to 1 h; 0 is 1 h, too. Default: 250 ms.
         #[serde(default = "request_absolute_timeout")]
         #[schemars(extend(
-            "minimum" = 1, "maximum" = TIMEOUT_MAX.0,
+            "minimum" = 0, "maximum" = TIMEOUT_MAX.0,
             "x-aliases" = ["transport_timeout"], "x-global" = true
         ))]
         pub(crate) http_client_request_absolute_timeout: Millis,
-        /// How long the server may take to begin its response once it has the request, 1 ms to 1 h.
-        /// (The absolute timeout ends it earlier, unless that is longer.) Default: 60 s.
+        /// How long the server may take to begin its response once it has the request, up to 1 h; 0
+        /// is 1 h, too. (The absolute timeout ends it earlier, unless that is longer.) Default: 60 s.
         #[serde(default = "request_timeout")]
-        #[schemars(extend("minimum" = 1, "maximum" = TIMEOUT_MAX.0, "x-global" = true))]
+        #[schemars(extend("minimum" = 0, "maximum" = TIMEOUT_MAX.0, "x-global" = true))]
         pub(crate) http_client_request_timeout: Millis,
         /// How long connecting may take, TLS included, up to 1 h. Default: 0, for as long as the
         /// request may.
@@ -177,7 +177,6 @@ fantail_sdk::settings! {
     }
 }
 
-const TIMEOUT_MIN: Millis = Millis(1);
 const TIMEOUT_MAX: Millis = Millis(3_600_000);
 const CONNECTIONS_MAX: u32 = 64;
 const BATCH_EVENTS_MAX: u32 = 1_000_000;
@@ -225,6 +224,11 @@ fn max_auto_retry_delay() -> Millis {
     Millis(600_000)
 }
 
+/// What is no limit to Dovecot is the longest here: a driver must come back some time.
+fn limit(timeout: Millis) -> Duration {
+    if timeout.0 == 0 { TIMEOUT_MAX.duration() } else { timeout.duration() }
+}
+
 fn yes() -> bool {
     true
 }
@@ -236,12 +240,12 @@ impl Settings {
             if fits { Ok(()) } else { Err(PluginError::new(text)) }
         };
         must(
-            (TIMEOUT_MIN..=TIMEOUT_MAX).contains(&self.http_client_request_absolute_timeout),
-            "http_client_request_absolute_timeout must be 1 ms to 1 h",
+            self.http_client_request_absolute_timeout <= TIMEOUT_MAX,
+            "http_client_request_absolute_timeout must be 0 to 1 h",
         )?;
         must(
-            (TIMEOUT_MIN..=TIMEOUT_MAX).contains(&self.http_client_request_timeout),
-            "http_client_request_timeout must be 1 ms to 1 h",
+            self.http_client_request_timeout <= TIMEOUT_MAX,
+            "http_client_request_timeout must be 0 to 1 h",
         )?;
         must(
             (1..=CONNECTIONS_MAX).contains(&self.http_client_max_parallel_connections),
@@ -255,6 +259,16 @@ impl Settings {
             (Bytes(1)..=BATCH_SIZE_MAX).contains(&self.http_post_batch_max_size),
             "http_post_batch_max_size must be 1 to 1 GiB",
         )
+    }
+
+    /// How long a request may take.
+    pub(crate) fn request_timeout(&self) -> Duration {
+        limit(self.http_client_request_absolute_timeout)
+    }
+
+    /// How long a response may take to begin.
+    pub(crate) fn response_timeout(&self) -> Duration {
+        limit(self.http_client_request_timeout)
     }
 
     /// How many requests may be under way at a time.
