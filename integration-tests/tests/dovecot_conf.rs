@@ -87,6 +87,9 @@ metric imap/log/all {
 ";
 
 const METRICS_24: &str = "
+metric_fields {
+  session = yes
+}
 event_exporter out {
   driver = file
   file_path = $DIR/%{env:FANTAIL_TEST_FILE | default('events')}.json
@@ -98,7 +101,7 @@ event_exporter web {
   format = tab-text
   time_format = unix
   http_post_url = http://127.0.0.1:1/
-  http_client_request_absolute_timeout = 500 msecs
+  http_client_request_absolute_timeout = 0
   ssl_client {
     require_valid_cert = no
   }
@@ -109,9 +112,9 @@ metric all {
   exporter_include = name fields
 }
 metric imap_select {
-  filter = event=imap_command_finished and \\
+  metric_filter = event=imap_command_finished and \\
     cmd_name=SELECT
-  fields = user net_in_bytes
+  metric_fields = user net_in_bytes
   exporter = web
   group_by cmd_name {
     method discrete {

@@ -28,9 +28,9 @@ use super::settings::{
     Assumed, InputConfig, InputDriver, ListenerConfig, ListenerDriver, OpenMetricsCompat, Socket,
 };
 use super::source::{Placed, Sources};
-use super::table::BlockKind;
+use super::table::{BlockKind, Kind};
 use super::text::Text;
-use super::tree::{Block, BlockId, Tree};
+use super::tree::{Block, BlockId, Setting, Tree};
 use super::value;
 use super::{exporters, inputs};
 
@@ -212,8 +212,18 @@ fn is_block(block: &Block) -> bool {
     match block.kind.as_str() {
         "plugin" => name.is_some(),
         "service" => is_stats(block),
+        // Defaults of lists: `metric_fields { user = yes }`.
+        kind if block.name.is_none() && is_list(kind) => true,
         kind => OUR_BLOCKS.contains(&kind),
     }
+}
+
+fn is_list(name: &str) -> bool {
+    LONG.iter().any(|kind| {
+        let short = kind.short_name(name);
+        let setting = kind.setting(short).filter(|_| short != name);
+        setting.is_some_and(|setting| setting.kind == Kind::List)
+    })
 }
 
 /// What to say about an unknown name, if anything.
@@ -293,6 +303,7 @@ enum Unix {
 fn unix_listener(reader: &mut Reader<'_>, id: BlockId) -> Option<Unix> {
     let section = Section { id, kind: BlockKind::UnixListener };
     let block = reader.block(section);
+    count_others(reader, section);
     let name = reader.name(section);
     let path = reader.path(section, "path");
     let path = path.unwrap_or_else(|| Placed::new(PathBuf::from(&name.value), name.place));
@@ -372,6 +383,7 @@ fn has_login(reader: &mut Reader<'_>, base: &Path) -> bool {
 fn inet_listener(reader: &mut Reader<'_>, id: BlockId) -> Option<ListenerConfig> {
     let section = Section { id, kind: BlockKind::InetListener };
     let block = reader.block(section);
+    count_others(reader, section);
     let named = block.name.as_ref().map_or("", Text::as_str).to_owned();
     let kind = reader.text(section, "type").map(|kind| kind.value);
     // Without a type, what stands behind the last `-` of the name is it.
@@ -387,6 +399,15 @@ fn inet_listener(reader: &mut Reader<'_>, id: BlockId) -> Option<ListenerConfig>
     if let Some(ssl) = reader.text(section, "ssl").filter(|ssl| ssl.value != "no") {
         let message = format!("{} is left out: there is no TLS here", block.title());
         reader.diagnostics.push(Diagnostic::warning(ssl.place, message));
+        return None;
+    }
+    let is_on = |setting: &&Setting| {
+        section.kind.short_name(setting.key.as_str()) == "haproxy"
+            && value::boolean(setting.value.written().as_str()) == Ok(true)
+    };
+    if let Some(haproxy) = block.settings.iter().rev().find(is_on) {
+        let message = format!("{} is left out: no HAProxy is understood here", block.title());
+        reader.diagnostics.push(Diagnostic::warning(haproxy.key.place(), message));
         return None;
     }
     let mut hosts = reader.list(section, "listen");
@@ -408,6 +429,16 @@ fn inet_listener(reader: &mut Reader<'_>, id: BlockId) -> Option<ListenerConfig>
     let addresses = hosts.into_iter().map(address).collect();
     let driver = ListenerDriver::Http { addresses, compat: OpenMetricsCompat::Off };
     Some(ListenerConfig { name, driver })
+}
+
+/// Counts what a listener says that only Dovecot's master wants to know.
+fn count_others(reader: &mut Reader<'_>, section: Section) {
+    for setting in &reader.block(section).settings {
+        let key = &setting.key;
+        if section.kind.setting(section.kind.short_name(key.as_str())).is_none() {
+            reader.ignored.push(Ignored::new(Reason::Process, key.as_str(), key.place()));
+        }
+    }
 }
 
 /// Counts a listener that is for something else.

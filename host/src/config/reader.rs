@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
         }
         let long = |setting: &&Setting| {
             let key = setting.key.as_str();
-            kind.short_name(key) != key && is_called(kind.short_name(key))
+            kind.has_defaults() && kind.short_name(key) != key && is_called(kind.short_name(key))
         };
         let top = self.tree.block(Tree::TOP);
         top.settings.iter().rev().find(long).map(|found| (Tree::TOP, found))
@@ -179,23 +179,35 @@ impl<'a> Reader<'a> {
             None => split(&Text::standing_for(entry.default, place)),
         };
         let whole_list = found.map_or(0, |(_, setting)| setting.order);
-        for (id, block) in self.tree.children(section.id) {
-            let is_list = block.name.is_none()
-                && entry.is_called(section.kind.short_name(block.kind.as_str()));
-            for setting in
-                block.settings.iter().filter(|setting| is_list && setting.order > whole_list)
-            {
-                let text = self.variables.value(id, setting, &mut self.diagnostics);
-                let word = setting.key.as_str();
-                match value::boolean(text.as_str()) {
-                    Ok(true) if list.iter().any(|known| known.value == word) => {}
-                    Ok(true) => list.push(Placed::new(word.to_owned(), setting.key.place())),
-                    Ok(false) => list.retain(|known| known.value != word),
-                    Err(wrong) => self.wrong(&text, &wrong, Kind::Choice(&["yes", "no"])),
+        let is_list = |block: &Block, id: BlockId| {
+            let kind = block.kind.as_str();
+            let is_long = id != Tree::TOP || section.kind.short_name(kind) != kind;
+            block.name.is_none() && is_long && entry.is_called(section.kind.short_name(kind))
+        };
+        // A default's block stands outside, unless the block has a list of its own.
+        let own = found.is_some_and(|(block, _)| block == section.id);
+        let outside =
+            (!own && section.id != Tree::TOP && section.kind.has_defaults()).then_some(Tree::TOP);
+        for parent in outside.into_iter().chain([section.id]) {
+            for (id, block) in self.tree.children(parent).filter(|(_, b)| is_list(b, parent)) {
+                for setting in block.settings.iter().filter(|one| one.order > whole_list) {
+                    self.change(&mut list, id, setting);
                 }
             }
         }
         list
+    }
+
+    /// Adds a word to a list or takes it out: `word = yes` or `word = no`.
+    fn change(&mut self, list: &mut Vec<Placed<String>>, block: BlockId, setting: &Setting) {
+        let text = self.variables.value(block, setting, &mut self.diagnostics);
+        let word = setting.key.as_str();
+        match value::boolean(text.as_str()) {
+            Ok(true) if list.iter().any(|known| known.value == word) => {}
+            Ok(true) => list.push(Placed::new(word.to_owned(), setting.key.place())),
+            Ok(false) => list.retain(|known| known.value != word),
+            Err(wrong) => self.wrong(&text, &wrong, Kind::Choice(&["yes", "no"])),
+        }
     }
 
     /// Reports settings and blocks that the block has and should not have.

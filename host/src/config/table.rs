@@ -198,7 +198,9 @@ impl BlockKind {
     /// The long names' beginnings: `metric_filter` is a metric's `filter`.
     pub fn prefixes(self) -> &'static [&'static str] {
         match self {
-            Top | UnixListener | InetListener | Plugin => &[],
+            Top | Plugin => &[],
+            UnixListener => &["unix_listener_"],
+            InetListener => &["inet_listener_"],
             Listener => &["listener_"],
             Input => &["input_"],
             Exporter => &["event_exporter_"],
@@ -206,6 +208,12 @@ impl BlockKind {
             GroupBy => &["metric_group_by_", "group_by_"],
             Method => &["metric_group_by_method_", "group_by_method_", "method_"],
         }
+    }
+
+    /// Whether long names at the top level are defaults for all blocks of the kind. Dovecot's
+    /// listeners have defaults of their own instead.
+    pub fn has_defaults(self) -> bool {
+        !matches!(self, UnixListener | InetListener)
     }
 
     /// A setting's short name.

@@ -224,3 +224,44 @@ fn arguments_that_nobody_needs_are_ignored() {
     let warned = messages(&load(&exporter("1s")));
     assert!(warned.iter().any(|line| line.contains("takes no `transport_timeout`")), "{warned:?}");
 }
+
+#[test]
+fn long_names_of_2_4_are_the_short_ones() {
+    let exporter = "event_exporter e {\n driver = drop\n format = none\n}\n";
+    let long = "metric m {\n metric_filter = event=x\n metric_fields = a b\n metric_exporter = e\n \
+        metric_exporter_include = name\n metric_description = d\n metric_group_by size {\n \
+        metric_group_by_method linear {\n metric_group_by_method_linear_max = 100\n \
+        linear_step = 10\n }\n }\n}\nservice stats {\n service_client_limit = 10\n \
+        unix_listener stats-writer {\n unix_listener_mode = 0666\n unix_listener_group = g\n }\n}\n";
+    let short = "metric m {\n filter = event=x\n fields = a b\n exporter = e\n \
+        exporter_include = name\n description = d\n group_by size {\n method linear {\n \
+        max = 100\n step = 10\n }\n }\n}\nservice stats {\n client_limit = 10\n \
+        unix_listener stats-writer {\n mode = 0666\n group = g\n }\n}\n";
+    let (long, short) = (format!("{exporter}{long}"), format!("{exporter}{short}"));
+    assert_eq!(good(&long), good(&short));
+    assert_eq!(sockets(&good(&long)).0, ["/run/dovecot/stats-writer 666 :g"]);
+    // Defaults of Dovecot's listeners are its own, wherever `doveconf -a` prints others.
+    let listed = format!("unix_listener_mode = 0600\nprotocols = imap\n{exporter}");
+    let found = sockets(&good(&listed)).0;
+    assert!(found.contains(&"/run/dovecot/stats-writer 660 :dovecot".to_owned()), "{found:?}");
+}
+
+#[test]
+fn lists_have_defaults_outside_of_metrics() {
+    let fields = |text: &str| -> String {
+        let config = good(text);
+        let fields = config.metrics[0].fields.iter().map(|field| field.value.as_str());
+        fields.collect::<Vec<_>>().join(" ")
+    };
+    let metric = |inner: &str| format!("metric m {{\n filter = event=x\n{inner}\n}}\n");
+    let outside = "metric_fields {\n a = yes\n b = yes\n}\n";
+    assert_eq!(fields(&format!("{outside}{}", metric(""))), "a b");
+    assert_eq!(fields(&format!("{outside}{}", metric("fields = c"))), "c");
+    assert_eq!(fields(&format!("metric_fields = c\n{outside}{}", metric(""))), "c a b");
+    assert_eq!(fields(&format!("{outside}{}", metric("fields {\n b = no\n c = yes\n}"))), "a c");
+    // As doveconf of 2.4 prints it.
+    let include = "metric_exporter_include {\n name = yes\n timestamps = no\n}\n";
+    let config = good(&format!("{include}{}", metric("")));
+    let include = config.metrics[0].exporter_include;
+    assert_eq!((include.name, include.timestamps, include.fields), (true, false, true));
+}

@@ -147,6 +147,9 @@ fn inet_listeners_for_http_become_listeners() {
     check("", "http {\n", &[]);
     check("", "other {\n port = 1", &[]);
     check("", "http {\n port = 1\n ssl = yes", &[]);
+    check("", "http {\n port = 1\n haproxy = yes", &[]);
+    check("", "http {\n port = 1\n haproxy = no", &["*:1"]);
+    check("", "http {\n inet_listener_port = 1\n inet_listener_listen = ::1", &["[::1]:1"]);
 }
 
 #[test]
