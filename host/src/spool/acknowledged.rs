@@ -32,17 +32,9 @@ pub(super) struct Acknowledged {
 }
 
 impl Acknowledged {
-    /// Everything below the mark, and what is above it of these ranges; those that
-    /// are in no order are left out.
-    pub(super) fn new(low: Mark, ranges: impl IntoIterator<Item = Range>) -> Acknowledged {
-        let mut acknowledged = Acknowledged { low, above: Vec::new() };
-        for range in ranges {
-            let floor = acknowledged.above.last().map_or(low, |last| last.end);
-            if floor.sequence < range.first.sequence && range.payloads() > 0 {
-                acknowledged.above.push(range);
-            }
-        }
-        acknowledged
+    /// Everything below the mark, and nothing above it.
+    pub(super) fn new(low: Mark) -> Acknowledged {
+        Acknowledged { low, above: Vec::new() }
     }
 
     /// Everything below it is acknowledged.

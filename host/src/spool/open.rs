@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, io};
 
 use super::{
     MAX_SIZE_LEAST, Opened, Options,
-    acknowledged::Acknowledged,
+    acknowledged::{Acknowledged, Range},
     cursor::{self, Cursor, Found, State},
     error::Error,
     finding::{self, Aside, Finding, Problem},
@@ -98,8 +98,8 @@ pub(super) fn open<S: Storage>(storage: S, options: Options) -> Result<Opened<S>
     let Survey { findings, aside, .. } = survey;
 
     let mut index = Index {
+        acknowledged: acknowledged(&state, &segments),
         segments: segments.into(),
-        acknowledged: Acknowledged::new(state.low, state.ranges.iter().copied()),
         closed: None,
     };
     index.settle();
@@ -143,6 +143,20 @@ impl Sizes {
         let segment = (segments / 8).min((64 << 20).max(segments / 4096)).min(512 << 20);
         Sizes { segments, segment, aside }
     }
+}
+
+/// What is acknowledged of what the segments have: damage may have taken some of it.
+fn acknowledged(state: &State, segments: &[Segment]) -> Acknowledged {
+    let mut acknowledged = Acknowledged::new(state.low);
+    for range in &state.ranges {
+        for segment in segments {
+            let first = range.first.max(segment.first);
+            let end =
+                if range.end.sequence < segment.end.sequence { range.end } else { segment.end };
+            acknowledged.add(Range { first, end }, usize::MAX);
+        }
+    }
+    acknowledged
 }
 
 /// Where numbers go on, and whether nothing can have been lost behind it.

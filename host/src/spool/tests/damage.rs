@@ -192,6 +192,38 @@ fn a_damaged_record_is_set_aside_and_told_of() {
     assert_eq!(again.reader.queued(), Amount::default());
 }
 
+/// What is acknowledged out of order and then lost is neither queued nor taken from what is.
+#[test]
+fn acknowledged_ranges_count_as_far_as_they_are_there() {
+    for cut in 0..3 {
+        let storage = Simulated::new();
+        let Opened { mut writer, mut reader, .. } = open(&storage);
+        append(&mut writer, &lengths(300, 1000));
+        writer.sync().unwrap();
+        assert_eq!(read_all(&mut reader).len(), 300);
+        reader.acknowledge(100..=250).1.unwrap();
+        drop((writer, reader));
+        let records = records(&storage);
+        let names: BTreeSet<_> = records.iter().map(|(_, name, ..)| name.clone()).collect();
+        assert!(names.len() >= 3);
+        // Its first record is in the middle of what is acknowledged, or all of it.
+        let record = &records[175 + 20 * cut];
+        for name in names.iter().filter(|name| **name >= record.1) {
+            storage.put(name, storage.bytes(name).unwrap()[..84].to_vec());
+        }
+        if cut == 2 {
+            storage.put(&record.1, vec![1]);
+        }
+        let mut again = open(&storage);
+        let queued = again.queued.payloads;
+        let read = read_all(&mut again.reader);
+        assert!(read.iter().all(|number| !(100..=250).contains(number)), "{read:?}");
+        assert_eq!(read.len() as u64 + again.reader.lost().payloads, queued);
+        again.reader.acknowledge(0..=u64::MAX).1.unwrap();
+        assert_eq!(again.reader.queued().payloads, 0);
+    }
+}
+
 #[test]
 fn what_is_set_aside_is_bounded() {
     let (storage, records) = filled();
