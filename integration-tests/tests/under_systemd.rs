@@ -250,6 +250,41 @@ fn a_socket_units_sockets_are_used_as_they_are() {
     let _waiting = UnixStream::connect(&path).unwrap();
 }
 
+/// How much of a processor's time the process has taken, in clock ticks: proc(5).
+fn ticks(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = status.rsplit_once(") ").unwrap().1.split(' ').collect();
+    fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum()
+}
+
+#[test]
+fn an_input_that_comes_back_finds_its_socket_and_those_who_wait() {
+    let mut systemd = Systemd::new();
+    let lines = "input lines {\n  driver = unix\n  path = $DIR/in.sock\n}\n";
+    systemd.dir.config("fantail.conf", &config("0600", lines));
+    let listener = UnixListener::bind(systemd.dir.path("in.sock")).unwrap();
+    let service = systemd.spawn(vec![("fantail.socket", listener.into())]);
+    systemd.hear("READY=1");
+    let reload = |systemd: &mut Systemd, more: &str| {
+        systemd.dir.config("fantail.conf", &config("0600", more));
+        service.signal(Signal::HUP);
+        systemd.hear("RELOADING=1");
+        systemd.hear("READY=1");
+    };
+    reload(&mut systemd, "");
+    let mut peer = UnixStream::connect(systemd.dir.path("in.sock")).unwrap();
+    // Nobody is woken by a peer that nobody will accept: else a thread would run all the time.
+    let before = ticks(service.0.id());
+    std::thread::sleep(Duration::from_millis(500));
+    let taken = ticks(service.0.id()) - before;
+    assert!(taken < 20, "{taken} ticks of 50");
+    reload(&mut systemd, lines);
+    std::io::Write::write_all(&mut peer, &events::lines([events::json("e", 1)])).unwrap();
+    drop(peer);
+    systemd.dir.wait_for_lines("out", 1);
+    assert_eq!(service.stop(), Some(0));
+}
+
 #[test]
 fn a_bad_environment_of_systemds_gets_one_clear_line() {
     let check = |passed: Vec<OwnedFd>, count: &str, expected: &str| {
