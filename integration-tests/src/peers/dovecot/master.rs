@@ -61,7 +61,7 @@ impl Master {
         String::from_utf8_lossy(&log).into_owned()
     }
 
-    /// Whether it or one of its processes still runs.
+    /// Whether it or one of its processes still runs. Otherwise its number may be another's.
     fn has_processes(&mut self) -> bool {
         // A master that nobody has waited for would count as one.
         let _ = self.child.try_wait();
@@ -71,13 +71,19 @@ impl Master {
 
 impl Drop for Master {
     fn drop(&mut self) {
+        let pid = Pid::from_child(&self.child);
         // The master tells its processes to end.
-        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
         let until = Instant::now() + Duration::from_secs(10);
-        while self.has_processes() && Instant::now() < until {
+        while self.has_processes() {
+            if Instant::now() > until {
+                let _ = kill_process_group(pid, Signal::KILL);
+                break;
+            }
             thread::sleep(Duration::from_millis(10));
         }
-        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.wait();
         if thread::panicking() {
             // Not what exporters write there.
