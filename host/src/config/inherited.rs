@@ -4,6 +4,8 @@
 //! A process of Dovecot's gets the listeners that Dovecot has by itself, too; they
 //! stand in no file.
 
+use std::path::PathBuf;
+
 use super::inputs;
 use super::reader::{Reader, Section};
 use super::settings::{
@@ -22,6 +24,17 @@ pub(super) fn add(
     inputs: &mut Vec<(usize, InputConfig)>,
     listeners: &mut Vec<ListenerConfig>,
 ) {
+    let is_elsewhere = |reader: &Reader<'_>, name: &Placed<String>, socket: &Socket| {
+        reader.variables.is_assumed(name.place) && opened_elsewhere(&name.value, socket, offers)
+    };
+    inputs.retain(|(_, input)| match &input.driver {
+        InputDriver::StatsWriter { socket, .. } => !is_elsewhere(reader, &input.name, socket),
+        _ => true,
+    });
+    listeners.retain(|listener| match &listener.driver {
+        ListenerDriver::StatsReader { socket } => !is_elsewhere(reader, &listener.name, socket),
+        ListenerDriver::Http { .. } => true,
+    });
     let inputs_places = inputs.iter().filter_map(|(_, input)| place_of_input(&input.driver));
     let listeners_places = listeners.iter().flat_map(|one| places_of_listener(&one.driver));
     let taken: Vec<Endpoint> = inputs_places.chain(listeners_places).collect();
@@ -52,6 +65,21 @@ pub(super) fn add(
             _ => {}
         }
     }
+}
+
+/// Whether a listener that Dovecot has without writing it was opened at another path than we
+/// take it for: then its `base_dir` is one that the configuration does not say.
+fn opened_elsewhere(name: &str, assumed: &Socket, offers: &[Offer]) -> bool {
+    let paths = || {
+        offers.iter().filter_map(|offer| match &offer.address {
+            Address::Unix(path) => Some(path),
+            Address::Tcp(_) => None,
+        })
+    };
+    let is_called = |path: &PathBuf| {
+        path.ends_with(name) && (name.contains('/') || !path.ends_with("login/stats-writer"))
+    };
+    paths().any(is_called) && paths().all(|path| *path != assumed.path.value)
 }
 
 /// The socket's name, or with a number behind it when there is one of that name. Of Dovecot's
@@ -180,6 +208,12 @@ mod tests {
             "input own {\n driver = stats-writer\n path = /run/d/stats-writer\n}\n\
              listener web {\n driver = http\n listen = *:9900\n}\n",
             &["input own", "input login/stats-writer", "listener web", "listener stats-reader"],
+        );
+        // A Dovecot's own listeners are not assumed anywhere else than where they are.
+        check("protocols = imap\n", &all);
+        check(
+            "protocols = imap\nbase_dir = /run/d\n",
+            &["input login/stats-writer", "input stats-writer", all[2], all[3]],
         );
         assert!(load("", &[]).is_none(), "there is no input");
         // With the defaults of an input.
