@@ -10,6 +10,7 @@ mod memory;
 mod outlet;
 mod receipt;
 mod spooler;
+mod trouble;
 mod wake;
 
 pub use batch::Batch;

@@ -13,20 +13,15 @@ use super::{
     Batch, Queue,
     disk::{Disk, DiskUse},
     spooler::{Opening, Spooler},
+    trouble::Trouble,
 };
 use crate::{
     spool::{Amount, Directory, Reader, Taken, micros_now},
-    telemetry::{
-        ledger::{DropReason, ExporterLedger},
-        log::RateLimit,
-    },
+    telemetry::ledger::{DropReason, ExporterLedger},
 };
 
 /// How many bytes a batch from the disk has at most, unless one payload has more.
 const READ_BYTES: usize = 64 << 10;
-
-/// How often the spool may be complained of.
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The exporter's end of its queue.
 pub struct Outlet {
@@ -52,7 +47,7 @@ struct Spooled {
     label_parts: usize,
     /// What was damaged so far.
     lost: Amount,
-    trouble: RateLimit,
+    trouble: Trouble,
 }
 
 /// What an outlet must know of the exporter.
@@ -87,7 +82,7 @@ impl Outlet {
                     payloads_max: wants.payloads_max,
                     label_parts: wants.label_parts,
                     lost: Amount::default(),
-                    trouble: RateLimit::new(LOG_INTERVAL),
+                    trouble: Trouble::new(queue.exporter(), &disk.plan.directory),
                 })
             }
         };
@@ -222,7 +217,7 @@ impl Outlet {
                 let queued = reader.queued();
                 spooled.disk.now_has(queued);
                 if let Err(error) = reader.sync() {
-                    spooled.complain(&error);
+                    spooled.trouble.complain(&error);
                 }
                 if queued.payloads > 0 {
                     let (name, waiting) = (self.queue.exporter(), queued.payloads);
@@ -251,7 +246,7 @@ impl Spooled {
             log::warn!("exporter {}: spool {directory}: {finding}", self.exporter);
         }
         if let Err(error) = result {
-            self.complain(&error);
+            self.trouble.complain(&error);
         }
         if self.taken.is_empty() {
             return None;
@@ -268,19 +263,12 @@ impl Spooled {
         let (made, result) = reader.acknowledge(run);
         let queued = reader.queued();
         if let Err(error) = result {
-            self.complain(&error);
+            self.trouble.complain(&error);
         }
         self.disk.now_has(queued);
         self.disk.room.call();
         ledger.not_dropped(DropReason::QueueFull, made.late);
         made.payloads + made.refused + made.late
-    }
-
-    fn complain(&self, error: &io::Error) {
-        if let Some(held) = self.trouble.pass(Instant::now()) {
-            let (exporter, directory) = (&self.exporter, self.disk.plan.directory.display());
-            log::warn!("exporter {exporter}: spool {directory}: {error} ({held} more held back)");
-        }
     }
 }
 

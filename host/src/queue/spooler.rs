@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use super::{
     Batch, Queue, QueueFull,
     disk::{Disk, DiskUse},
+    trouble::{self, Trouble},
 };
 use crate::{
     spool::{self, Directory, ErrorKind, Opened, Options, Payload, Reader, Stop, Storage, Writer},
@@ -30,9 +31,6 @@ const IDLE_TICK: Duration = Duration::from_secs(10);
 
 /// How often it tries to open a spool that the exporter's predecessor is about to leave.
 const SUCCESSION_TICK: Duration = Duration::from_millis(20);
-
-/// How often one spool may be complained of.
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What is synced together at most, in bytes of payloads.
 const GROUP_BYTES: usize = 4 << 20;
@@ -80,8 +78,8 @@ impl Spooler {
             // What a predecessor of this process left is in the ledger already.
             let recovered = if successor { 0 } else { opened.queued.payloads };
             let writer = take_over(&exporter, opened, recovered, &shared, &ledger, &sender);
-            let trouble = RateLimit::new(LOG_INTERVAL);
-            Spooling { exporter, queue, disk: shared, ledger, writer, trouble }.run();
+            let trouble = Trouble::new(&exporter, &shared.plan.directory);
+            Spooling { queue, disk: shared, ledger, writer, trouble }.run();
         };
         let handle = thread::Builder::new().name(name).spawn(run)?;
         Ok((Spooler { handle, disk }, opening))
@@ -117,7 +115,7 @@ fn open(disk: &Disk) -> Result<Opened<Directory>, spool::Error> {
 
 /// Opens the spool as soon as whoever has it leaves it.
 fn succeed(exporter: &str, disk: &Disk) -> Option<Opened<Directory>> {
-    let trouble = RateLimit::new(LOG_INTERVAL);
+    let trouble = RateLimit::new(trouble::INTERVAL);
     while !disk.gives_up() {
         match open(disk) {
             Ok(opened) => return Some(opened),
@@ -161,12 +159,11 @@ fn take_over(
 }
 
 struct Spooling<S: Storage> {
-    exporter: String,
     queue: Arc<Queue>,
     disk: Arc<Disk>,
     ledger: Arc<ExporterLedger>,
     writer: Writer<S>,
-    trouble: RateLimit,
+    trouble: Trouble,
 }
 
 /// A batch, and how many of its payloads are in the spool, or dropped as configured.
@@ -302,12 +299,12 @@ impl<S: Storage> Spooling<S> {
             let Some(stop) = appended.stop else { return true };
             if let Stop::TooLarge = stop {
                 self.ledger.dropped(DropReason::TooLarge, 1);
-                self.complain(&"a payload is larger than the spool can take: dropped");
+                self.trouble.complain(&"a payload is larger than the spool can take: dropped");
                 *done += 1;
                 continue;
             }
             if let Stop::Failed(error) = &stop {
-                self.complain(error);
+                self.trouble.complain(error);
             } else if self.make_room() {
                 continue;
             }
@@ -325,7 +322,7 @@ impl<S: Storage> Spooling<S> {
             }
             let left = batch.len() - *done;
             self.ledger.dropped(DropReason::QueueFull, left as u64);
-            self.complain(&format_args!("dropped {left} payloads: there is no room"));
+            self.trouble.complain(&format_args!("dropped {left} payloads: there is no room"));
             *done = batch.len();
             return true;
         }
@@ -343,7 +340,7 @@ impl<S: Storage> Spooling<S> {
                 discarded.payloads > 0
             }
             Err(error) => {
-                self.complain(&error);
+                self.trouble.complain(&error);
                 false
             }
         }
@@ -360,7 +357,7 @@ impl<S: Storage> Spooling<S> {
     /// given up.
     fn sync(&mut self) -> bool {
         while let Err(error) = self.writer.sync() {
-            self.complain(&format_args!("can't sync: {error}; trying again"));
+            self.trouble.complain(&format_args!("can't sync: {error}; trying again"));
             if self.disk.gives_up() {
                 return false;
             }
@@ -369,13 +366,6 @@ impl<S: Storage> Spooling<S> {
         self.disk.now_has(self.writer.queued());
         self.disk.published.call();
         true
-    }
-
-    fn complain(&self, what: &dyn std::fmt::Display) {
-        if let Some(held) = self.trouble.pass(Instant::now()) {
-            let (exporter, directory) = (&self.exporter, self.disk.plan.directory.display());
-            log::warn!("exporter {exporter}: spool {directory}: {what} ({held} more held back)");
-        }
     }
 }
 
@@ -416,12 +406,11 @@ mod tests {
             batch.promise(&promise);
             assert!(matches!(queue.push(batch), Pushed::Taken(_)));
             let spooling = Spooling {
-                exporter: "out".to_owned(),
                 queue: Arc::clone(&queue),
                 disk: Arc::clone(&disk),
                 ledger,
                 writer: opened.writer,
-                trouble: RateLimit::new(LOG_INTERVAL),
+                trouble: Trouble::new("out", "spool".as_ref()),
             };
             let thread = thread::spawn(move || spooling.run());
             while !queue.is_empty() {
