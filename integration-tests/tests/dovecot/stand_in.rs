@@ -10,6 +10,7 @@ use fantail_integration_tests::{
         HttpSink, LineSink, Reply,
         dovecot::{Did, Dovecot, MailServer, Script},
     },
+    wait_for,
 };
 use serde_json::Value;
 
@@ -148,4 +149,41 @@ fn everything_that_users_do_is_told() {
 #[test]
 fn of_five_hundred_sessions_at_once_nothing_is_lost() {
     with_each(|dovecot| play(dovecot, Script { seed: 500, users: 500 }));
+}
+
+#[test]
+fn a_restarted_mail_server_is_heard_again() {
+    const EXPORTER: &str = "
+event_exporter json {
+  driver = file
+  file_path = $DIR/out.json
+  format = json
+}
+metric json {
+  filter = event=*
+  exporter = json
+}
+";
+    with_each(|dovecot| {
+        let dir = Workdir::new();
+        MailServer::prepare(&dir);
+        let host = Host::start(&dir, &(inputs(&dir) + EXPORTER));
+        let mut told_before = 0;
+        for seed in 1..=3 {
+            let server = MailServer::start(dovecot, &dir);
+            let done = Script { seed, users: 3 }.play(&server.ports());
+            server.stop();
+            wait_for("what the users of this start did", || {
+                let lines = dir.lines("out.json").split_off(told_before);
+                let told = told(&lines);
+                done.iter().all(|did| told.get(&did.user) == Some(did)).then_some(())
+            });
+            told_before = dir.lines("out.json").len();
+        }
+        let ended = host.stop().expect_status(0);
+        for input in ["dovecot", "login"] {
+            assert!(ended.input(input).rejected.is_empty(), "{:?}", ended.input(input));
+        }
+        assert_eq!(dir.lines("out.json").len(), told_before);
+    });
 }

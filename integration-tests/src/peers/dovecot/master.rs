@@ -26,6 +26,8 @@ impl Master {
     pub(super) fn start(dovecot: &Dovecot, place: &Path, config: &str) -> Self {
         fs::create_dir_all(place).unwrap();
         fs::write(place.join("dovecot.conf"), config).unwrap();
+        // What one that was here before has said is not this one's.
+        let _ = fs::remove_file(place.join("log"));
         let stderr = fs::File::create(place.join("stderr")).unwrap();
         let mut command = Command::new(&dovecot.binary);
         command.arg("-F").arg("-c").arg(place.join("dovecot.conf")).stdin(Stdio::null());

@@ -116,7 +116,6 @@ impl MailServer {
             if !said.contains("Address already in use") {
                 break;
             }
-            fs::remove_file(place.join("log")).unwrap();
         }
         panic!(
             "Dovecot {} did not start. Are its packages for IMAP, POP3 and LMTP installed?\n{said}",
