@@ -217,7 +217,9 @@ impl Outlet {
                 let queued = reader.queued();
                 spooled.disk.now_has(queued);
                 if let Err(error) = reader.sync() {
-                    spooled.trouble.complain(&error);
+                    spooled.trouble.last_word(&format_args!(
+                        "can't sync what is delivered: {error}; after a power loss it may come again"
+                    ));
                 }
                 if queued.payloads > 0 {
                     let (name, waiting) = (self.queue.exporter(), queued.payloads);

@@ -182,7 +182,11 @@ impl<S: Storage> Spooling<S> {
         if let Some(batch) = given_back {
             self.append_all(&mut [Moving { batch, done: 0 }]);
         }
-        self.sync();
+        if let Err(error) = self.sync() {
+            self.trouble.last_word(&format_args!(
+                "can't sync: {error}; what came last is lost unless the disk has it all the same"
+            ));
+        }
     }
 
     /// Moves everything, in groups that are synced together.
@@ -210,7 +214,7 @@ impl<S: Storage> Spooling<S> {
                 next = if bytes < GROUP_BYTES { queue.receiver().try_recv().ok() } else { None };
             }
             self.append_all(&mut group);
-            let is_safe = self.sync();
+            let is_safe = self.sync().is_ok();
             for Moving { mut batch, done } in group {
                 // What the spool had no room for until the end, or could not sync, is lost, and its
                 // sender told so.
@@ -277,8 +281,8 @@ impl<S: Storage> Spooling<S> {
     fn append_all(&mut self, group: &mut [Moving]) {
         for moving in group {
             while !self.append(moving) {
-                // What is in can be delivered, which makes room.
-                self.sync();
+                // What is in can be delivered, which makes room. Who gives up hears of a failure later.
+                let _ = self.sync();
                 if self.disk.gives_up() {
                     return;
                 }
@@ -353,19 +357,22 @@ impl<S: Storage> Spooling<S> {
         self.disk.published.call();
     }
 
-    /// Brings what was appended onto the disk, however often that has to be tried; false if it was
-    /// given up.
-    fn sync(&mut self) -> bool {
+    /// Brings what was appended onto the disk, however often that has to be tried.
+    ///
+    /// # Errors
+    ///
+    /// The last one, if it was given up.
+    fn sync(&mut self) -> io::Result<()> {
         while let Err(error) = self.writer.sync() {
-            self.trouble.complain(&format_args!("can't sync: {error}; trying again"));
             if self.disk.gives_up() {
-                return false;
+                return Err(error);
             }
+            self.trouble.complain(&format_args!("can't sync: {error}; trying again"));
             thread::sleep(FAILURE_PAUSE);
         }
         self.disk.now_has(self.writer.queued());
         self.disk.published.call();
-        true
+        Ok(())
     }
 }
 

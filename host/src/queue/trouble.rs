@@ -33,6 +33,11 @@ impl Trouble {
         }
     }
 
+    /// Writes a line to the log in any case: nobody tries again.
+    pub(super) fn last_word(&self, what: &dyn Display) {
+        log::error!("{}", self.whole(what));
+    }
+
     fn line(&self, what: &dyn Display, now: Instant) -> Option<String> {
         let held = self.limit.pass(now)?;
         Some(format!("{} ({held} more held back)", self.whole(what)))
