@@ -17,8 +17,9 @@
 //! * Memory: what isn't synced (4 MiB, or one payload), a window of 256 KiB for the reader (or one
 //!   payload), 24 bytes for each payload that was read and is not acknowledged.
 //! * The two halves, [`Writer`] and [`Reader`], are for two threads; neither waits while the other
-//!   one writes, reads or syncs a segment. Only [`Writer::discard_oldest`], and removing what is used
-//!   up when the spool is full, can wait for the writing of the cursor.
+//!   one writes, reads or syncs a segment. Only [`Writer::discard_oldest`], removing what is used
+//!   up when the spool is full, and what a failed sync leaves empty, can wait for the writing of
+//!   the cursor.
 //!
 //! # Files
 //!

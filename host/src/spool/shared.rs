@@ -181,6 +181,22 @@ impl<S: Storage> Shared<S> {
         Ok(())
     }
 
+    /// Removes the last segment, in which there is nothing, unless it is the only one. If it can't
+    /// be removed it does no harm.
+    pub(super) fn remove_last(&self) {
+        // Locked, so that `keep` doesn't take the one before it meanwhile: one has to stay.
+        let _cursor = self.cursor();
+        let last = {
+            let index = self.index();
+            index.segments.back().filter(|_| index.segments.len() > 1).map(|last| last.ordinal)
+        };
+        if let Some(ordinal) = last
+            && self.storage.remove(&segment::name(ordinal)).is_ok()
+        {
+            self.index().segments.pop_back();
+        }
+    }
+
     /// Writes down what is acknowledged, for good.
     pub(super) fn keep_synced(&self) -> io::Result<()> {
         let mut cursor = self.cursor();

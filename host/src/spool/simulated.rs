@@ -37,6 +37,8 @@ pub struct Faults {
     pub room: Option<u64>,
     /// So many next syncs of files fail, and forget what was to be synced.
     pub failing_syncs: u64,
+    /// Syncs of files with more bytes than that fail in the same way.
+    pub sync_max: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -289,12 +291,14 @@ impl StoredFile for SimulatedFile {
     fn sync(&self) -> io::Result<()> {
         let mut disk = self.disk();
         disk.change()?;
-        let is_failing = disk.faults.failing_syncs > 0;
+        let Faults { failing_syncs, sync_max, .. } = disk.faults;
+        let length = disk.inodes[self.inode].bytes.len() as u64;
+        let is_failing = failing_syncs > 0 || sync_max.is_some_and(|max| length > max);
         let inode = &mut disk.inodes[self.inode];
         let changes = std::mem::take(&mut inode.changes);
         if is_failing {
             // What it was to write is seen as long as it is in memory, and never written.
-            disk.faults.failing_syncs -= 1;
+            disk.faults.failing_syncs = failing_syncs.saturating_sub(1);
             return Err(io::Error::other("the disk has failed to sync"));
         }
         for change in changes {

@@ -183,6 +183,48 @@ fn what_a_failed_sync_left_unknown_is_written_again() {
     }
 }
 
+/// It may go on for days, with an attempt twice a second.
+#[test]
+fn a_disk_that_takes_only_headers_collects_no_segments() {
+    for (before, is_acknowledged, is_read) in
+        [(0, false, false), (2, false, false), (2, true, false), (2, false, true), (0, false, true)]
+    {
+        let storage = Simulated::new();
+        let Opened { mut writer, mut reader, .. } = open(&storage);
+        append(&mut writer, &lengths(before, 100));
+        writer.sync().unwrap();
+        let mut read = read_all(&mut reader);
+        if is_acknowledged {
+            reader.acknowledge(0..=u64::MAX).1.unwrap();
+        }
+        append(&mut writer, &[100, 100]);
+        let sync_max = Some(84);
+        storage.set_faults(Faults { sync_max, ..Faults::default() });
+        for _ in 0..50 {
+            assert!(writer.sync().is_err());
+            append(&mut writer, &[100]);
+            if is_read {
+                writer.publish();
+                read.extend(read_all(&mut reader));
+            }
+        }
+        let names = storage.names();
+        assert!(names.len() <= 4, "{names:?}");
+        storage.set_faults(Faults::default());
+        writer.sync().unwrap();
+        let end = writer.next_sequence();
+        read.extend(read_all(&mut reader));
+        assert_eq!(read, (1..end).collect::<Vec<_>>());
+        assert_eq!(reader.lost(), Amount::default());
+        drop((writer, reader));
+        let left = storage.after_power_loss(|| false);
+        let mut again = open(&left);
+        assert_eq!(again.findings, []);
+        let first = if is_acknowledged { 3 } else { 1 };
+        assert_eq!(read_all(&mut again.reader), (first..end).collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn scattered_acknowledgements_are_bounded_in_memory() {
     let storage = Simulated::new();
