@@ -95,23 +95,26 @@ impl<S: Storage> Store<S> {
         self.writer.queued()
     }
 
-    /// Puts letters in, and syncs them: whether each is safe, and why not all are.
+    /// Puts letters in, and syncs them: whether each is safe, and why not all are. Those that are not
+    /// don't appear later.
     pub(super) fn put(&mut self, letters: &[Letter]) -> (Vec<bool>, Option<Stop>) {
-        let mut kept = vec![false; letters.len()];
-        let mut stop = None;
-        for (letter, kept) in letters.iter().zip(&mut kept) {
+        let (mut numbers, mut stop) = (Vec::with_capacity(letters.len()), None);
+        for letter in letters {
             let label = letter.envelope.encode();
             let payload =
                 Payload { bytes: &letter.payload, label: &label, read_at: letter.read_at };
             let appended = self.writer.append([payload]);
-            *kept = appended.stop.is_none();
+            numbers.push(appended.stop.is_none().then_some(appended.sequences.start));
             stop = stop.or(appended.stop);
         }
+        let mut safe = u64::MAX;
         if let Err(error) = self.writer.sync() {
-            kept.fill(false);
+            // Much is synced by and by: the first ones may be safe.
+            safe = self.writer.forget_unsynced();
             stop = Some(Stop::Failed(error));
         }
-        (kept, stop)
+        let is_kept = |number: &Option<u64>| number.is_some_and(|number| number < safe);
+        (numbers.iter().map(is_kept).collect(), stop)
     }
 
     /// The ids of all letters that are wanted.
@@ -214,7 +217,9 @@ impl<S: Storage> Store<S> {
             None => self.reader.acknowledge(0..=end.saturating_sub(1)).1,
             // Those that are there twice would be delivered twice.
             Some(error) => {
-                self.writer.publish();
+                if self.writer.sync().is_err() {
+                    self.writer.forget_unsynced();
+                }
                 each(&mut self.reader, |_| true)?;
                 self.reader.acknowledge(end..=u64::MAX).1?;
                 Err(error)

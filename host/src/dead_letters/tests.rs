@@ -163,10 +163,15 @@ fn gaps_outlive_the_process() {
 }
 
 /// Takes out every second one of 200, and the last one first, until one can't be taken out: the
-/// letters that must be there then, each once.
-fn take_every_second(store: &mut Store<Simulated>, size: usize) -> (Vec<u64>, Vec<u64>, bool) {
+/// letters that must be there then, each once. After they have been put in, `befalls` may happen.
+fn take_every_second(
+    store: &mut Store<Simulated>,
+    size: usize,
+    befalls: impl FnOnce(),
+) -> (Vec<u64>, Vec<u64>, bool) {
     let letters: Vec<Letter> = (0..200).map(|number| letter(number, size)).collect();
     assert!(store.put(&letters).1.is_none());
+    befalls();
     let mut left: Vec<u64> = store.find(&Wanted::All).unwrap().into_iter().collect();
     let mut wanted: Vec<u64> = left.iter().copied().skip(1).step_by(2).collect();
     wanted.rotate_right(1);
@@ -189,7 +194,7 @@ fn take_every_second(store: &mut Store<Simulated>, size: usize) -> (Vec<u64>, Ve
 #[test]
 fn letters_that_are_moved_together_are_there_once() {
     let mut store = Store::open_in(Simulated::default(), 64 << 20);
-    let (left, found, has_failed) = take_every_second(&mut store, 60_000);
+    let (left, found, has_failed) = take_every_second(&mut store, 60_000, || ());
     assert!(!has_failed);
     assert_eq!(found, left);
 }
@@ -200,7 +205,7 @@ fn letters_that_can_not_be_moved_together_are_there_once() {
     // As large as the letters, and some of them once more.
     disk.set_faults(Faults { room: Some(500_000), ..Faults::default() });
     let mut store = Store::open_in(disk.clone(), 64 << 20);
-    let (left, found, has_failed) = take_every_second(&mut store, 1500);
+    let (left, found, has_failed) = take_every_second(&mut store, 1500, || ());
     assert!(has_failed);
     assert_eq!(found, left);
     // With room it can be done, and what was begun does not come back.
@@ -209,6 +214,50 @@ fn letters_that_can_not_be_moved_together_are_there_once() {
     assert_eq!(store.read(&Wanted::All, usize::MAX).unwrap().len(), left.len() + 1);
     assert_eq!(store.remove(&ids([left[1]])).unwrap(), 1);
     assert_eq!(store.read(&Wanted::All, usize::MAX).unwrap().len(), left.len());
+}
+
+/// The same of a disk that takes small files only: the cursor, but not the letters once more.
+#[test]
+fn letters_that_were_not_moved_together_do_not_appear_later() {
+    let disk = Simulated::default();
+    let mut store = Store::open_in(disk.clone(), 64 << 20);
+    let faults = Faults { sync_max: Some(4096), ..Faults::default() };
+    let (left, found, has_failed) = take_every_second(&mut store, 1500, || disk.set_faults(faults));
+    assert!(has_failed);
+    assert_eq!(found, left);
+    disk.set_faults(Faults::default());
+    assert!(store.put(&[letter(999, 1)]).1.is_none());
+    assert_eq!(store.read(&Wanted::All, usize::MAX).unwrap().len(), left.len() + 1);
+}
+
+/// They are counted as lost: each is kept, or it is not there.
+#[test]
+fn what_could_not_be_synced_does_not_appear_later() {
+    let check = |size: usize, faults: Faults, expected: usize| {
+        let disk = Simulated::default();
+        let mut store = Store::open_in(disk.clone(), 64 << 20);
+        disk.set_faults(faults);
+        let many: Vec<Letter> = (0..6).map(|number| letter(number, size)).collect();
+        let (kept, stop) = store.put(&many);
+        assert!(matches!(stop, Some(Stop::Failed(_))), "{stop:?}");
+        let count = kept.iter().filter(|kept| **kept).count();
+        assert_eq!((count, store.held().payloads), (expected, expected as u64));
+        disk.set_faults(Faults::default());
+        assert!(store.put(&[letter(7, 1)]).1.is_none());
+        let is_there = |store: &mut Store<Simulated>| {
+            let found = store.read(&Wanted::All, usize::MAX).unwrap();
+            let numbers: Vec<u64> = found.iter().map(|letter| letter.envelope.number).collect();
+            let kept = (0..6).zip(&kept).filter(|(_, kept)| **kept).map(|(number, _)| number);
+            assert_eq!(numbers, kept.chain([7]).collect::<Vec<u64>>());
+        };
+        is_there(&mut store);
+        drop(store);
+        is_there(&mut Store::open_in(disk.after_power_loss(|| false), 64 << 20));
+    };
+    check(10, Faults { sync_max: Some(84), ..Faults::default() }, 0);
+    check(10, Faults { failing_syncs: 9, ..Faults::default() }, 0);
+    // The header, and then as much as a spool keeps in memory.
+    check(1 << 20, Faults { syncs_left: Some(2), ..Faults::default() }, 3);
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub struct Faults {
     pub failing_syncs: u64,
     /// Syncs of files with more bytes than that fail in the same way.
     pub sync_max: Option<u64>,
+    /// After so many syncs of files all fail so.
+    pub syncs_left: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -291,9 +293,11 @@ impl StoredFile for SimulatedFile {
     fn sync(&self) -> io::Result<()> {
         let mut disk = self.disk();
         disk.change()?;
-        let Faults { failing_syncs, sync_max, .. } = disk.faults;
+        let Faults { failing_syncs, sync_max, syncs_left, .. } = disk.faults;
         let length = disk.inodes[self.inode].bytes.len() as u64;
-        let is_failing = failing_syncs > 0 || sync_max.is_some_and(|max| length > max);
+        let is_failing =
+            failing_syncs > 0 || sync_max.is_some_and(|max| length > max) || syncs_left == Some(0);
+        disk.faults.syncs_left = syncs_left.map(|left| left.saturating_sub(1));
         let inode = &mut disk.inodes[self.inode];
         let changes = std::mem::take(&mut inode.changes);
         if is_failing {

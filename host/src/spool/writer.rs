@@ -199,6 +199,22 @@ impl<S: Storage> Writer<S> {
         result
     }
 
+    /// Forgets what has been appended and is not synced, after [`sync`](Self::sync) has failed: it
+    /// is not written once more. Nothing of it may have been published. Only a crash before the
+    /// next segment is begun can bring some of it back. Its numbers are not used again.
+    ///
+    /// Returns the number below which everything is synced.
+    pub fn forget_unsynced(&mut self) -> u64 {
+        self.give_up_segment();
+        let safe = self.synced.sequence;
+        self.unsynced.clear();
+        self.written = 0;
+        self.synced.sequence = self.next.sequence;
+        (self.next, self.staged) = (self.synced, self.synced);
+        self.published = self.next.sequence;
+        safe
+    }
+
     /// Discards the oldest payloads that are not acknowledged: those of one segment, so
     /// that there is room for at least as many bytes. The reader goes on behind them; what
     /// it has read of them already may be acknowledged later, and doesn't count then.
