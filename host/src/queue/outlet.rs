@@ -270,7 +270,7 @@ impl Spooled {
         self.disk.now_has(queued);
         self.disk.room.call();
         ledger.not_dropped(DropReason::QueueFull, made.late);
-        made.payloads + made.refused + made.late
+        made.payloads + made.late
     }
 }
 

@@ -47,24 +47,19 @@ impl Acknowledged {
         &self.above
     }
 
-    /// Adds a range. When it can't be merged with others, and `max` ranges are there
-    /// already, nothing is added.
-    pub(super) fn add(&mut self, mut range: Range, max: usize) -> bool {
+    /// Adds a range.
+    pub(super) fn add(&mut self, mut range: Range) {
         if range.end.sequence <= self.low.sequence || range.payloads() == 0 {
-            return true;
+            return;
         }
         if range.first.sequence <= self.low.sequence {
-            self.raise(range.end);
-            return true;
+            return self.raise(range.end);
         }
         // Those that it overlaps or touches.
         let (first, end) = (range.first.sequence, range.end.sequence);
         let from = self.above.partition_point(|other| other.end.sequence < first);
         let to = self.above.partition_point(|other| other.first.sequence <= end);
         let merged = &self.above[from..to];
-        if merged.is_empty() && self.above.len() >= max {
-            return false;
-        }
         if let Some(other) = merged.first().filter(|other| other.first.sequence < first) {
             range.first = other.first;
         }
@@ -72,7 +67,6 @@ impl Acknowledged {
             range.end = other.end;
         }
         self.above.splice(from..to, [range]);
-        true
     }
 
     /// Raises the mark to this one, if it is higher or in other bytes, and over the
@@ -116,7 +110,7 @@ mod tests {
             let mut set = BTreeSet::new();
             for (first, count) in ranges {
                 let range = Range { first: mark(first), end: mark(first + count) };
-                prop_assert!(acknowledged.add(range, usize::MAX));
+                acknowledged.add(range);
                 set.extend(first..first + count);
                 let low = (0..).find(|number| !set.contains(number)).unwrap();
                 prop_assert_eq!(acknowledged.low(), mark(low));
@@ -132,15 +126,11 @@ mod tests {
     }
 
     #[test]
-    fn too_many_ranges_are_refused_unless_they_merge() {
+    fn the_mark_is_raised_over_the_ranges_that_it_meets() {
         let mut acknowledged = Acknowledged::default();
-        let range = |first| Range { first: mark(first), end: mark(first + 1) };
-        assert!(acknowledged.add(range(2), 2));
-        assert!(acknowledged.add(range(4), 2));
-        assert!(!acknowledged.add(range(6), 2));
-        assert!(acknowledged.add(range(5), 2));
-        assert!(acknowledged.add(range(0), 2));
-        assert!(acknowledged.add(range(1), 2));
+        for first in [2, 4, 5, 0, 1] {
+            acknowledged.add(Range { first: mark(first), end: mark(first + 1) });
+        }
         assert_eq!(acknowledged.low(), mark(3));
         // Into the middle of a range.
         acknowledged.raise(mark(5));

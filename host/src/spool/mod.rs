@@ -7,7 +7,8 @@
 //!   it hits, and is told of; a spool can always be opened again.
 //! * What is read is exactly what was appended, in its order, each payload once as long as the
 //!   spool is open. What was acknowledged stays so over the end of the process; after a power loss,
-//!   the last of it may be delivered again.
+//!   the last of it may be delivered again. Of what is acknowledged out of order, only the first 60
+//!   ranges outlive the process.
 //! * The spool's *identity* (128 random bits, made with it) and a payload's *sequence number* name
 //!   the payload for ever. Numbers rise by one; after a stop that was not in order 2^24 of them
 //!   are left out, so that none is used twice even if a power loss took payloads away that had been
@@ -15,7 +16,8 @@
 //! * All files together never take more bytes than the maximum size. Opening reads one header
 //!   for each segment (there are about eight, and never more than some thousands) and one segment.
 //! * Memory: what isn't synced (4 MiB, or one payload), a window of 256 KiB for the reader (or one
-//!   payload), 24 bytes for each payload that was read and is not acknowledged.
+//!   payload), 24 bytes for each payload that was read and is not acknowledged, and 32 for each gap
+//!   between those.
 //! * The two halves, [`Writer`] and [`Reader`], are for two threads; neither waits while the other
 //!   one writes, reads or syncs a segment. Only [`Writer::discard_oldest`], removing what is used
 //!   up when the spool is full, and what a failed sync leaves empty, can wait for the writing of
@@ -130,7 +132,7 @@ pub use contents::{Contents, Item, Kept};
 pub use directory::Directory;
 pub use error::{Error, ErrorKind};
 pub use finding::{Finding, Problem};
-pub use reader::{Acknowledgement, RANGES_MAX, Reader};
+pub use reader::{Acknowledgement, Reader};
 pub use storage::Storage;
 pub use taken::Taken;
 pub use writer::Writer;

@@ -153,7 +153,7 @@ fn acknowledged(state: &State, segments: &[Segment]) -> Acknowledged {
             let first = range.first.max(segment.first);
             let end =
                 if range.end.sequence < segment.end.sequence { range.end } else { segment.end };
-            acknowledged.add(Range { first, end }, usize::MAX);
+            acknowledged.add(Range { first, end });
         }
     }
     acknowledged

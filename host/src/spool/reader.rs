@@ -14,10 +14,6 @@ use super::{
     walk::{Step, Walk},
 };
 
-/// How many ranges of payloads can be acknowledged out of order and remembered, while
-/// the spool is open. (The cursor has room for the first 60.)
-pub const RANGES_MAX: usize = 4096;
-
 /// The most that is read at once, in bytes.
 const BYTES_MAX: usize = 1 << 31;
 
@@ -28,9 +24,6 @@ pub struct Acknowledgement {
     pub payloads: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Payloads that can't be remembered as acknowledged, since too many others
-    /// ([`RANGES_MAX`]) are out of order: they stay as they were.
-    pub refused: u64,
     /// Payloads that had been discarded, after they were read.
     pub late: u64,
 }
@@ -144,7 +137,7 @@ impl<S: Storage> Reader<S> {
         let mut index = self.shared.index();
         // What has been discarded meanwhile is acknowledged already.
         let low = index.acknowledged.low().sequence;
-        let mut at = self.in_flight.partition_point(|(mark, _)| mark.sequence < *range.start());
+        let at = self.in_flight.partition_point(|(mark, _)| mark.sequence < *range.start());
         let late = self
             .in_flight
             .range(at..)
@@ -163,14 +156,10 @@ impl<S: Storage> Reader<S> {
                 end = mark.after(*size as usize);
             }
             let run = Range { first, end };
-            if index.acknowledged.add(run, RANGES_MAX) {
-                made.payloads += run.payloads();
-                made.bytes += run.bytes();
-                self.in_flight.drain(at..at + count);
-            } else {
-                made.refused += run.payloads();
-                at += count;
-            }
+            index.acknowledged.add(run);
+            made.payloads += run.payloads();
+            made.bytes += run.bytes();
+            self.in_flight.drain(at..at + count);
         }
         index.settle();
         drop(index);
@@ -329,7 +318,7 @@ impl<S: Storage> Reader<S> {
     fn lose(&mut self, mut finding: Finding, from: Mark, to: Mark) {
         let mut index = self.shared.index();
         let before = index.queued();
-        index.acknowledged.add(Range { first: from, end: to }, usize::MAX);
+        index.acknowledged.add(Range { first: from, end: to });
         index.settle();
         let lost = before.minus(index.queued());
         drop(index);
