@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    exporter::{State, held_back},
+    delivery::{Delivery, held_back},
     trials::{Dead, Trials},
 };
 use crate::{
@@ -118,7 +118,7 @@ impl Burial {
     }
 }
 
-impl State {
+impl Delivery {
     /// Keeps payloads that are not tried again, if that is configured: those that could not be kept.
     pub(super) fn keep(&self, dead: &[Dead], batch: &Batch, now: Instant) -> Option<Unkept> {
         let burial = self.exporter.letters.as_ref().filter(|_| !dead.is_empty())?;

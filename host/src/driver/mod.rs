@@ -6,6 +6,7 @@
 mod backoff;
 mod breaker;
 mod burial;
+mod delivery;
 mod exporter;
 mod trials;
 
