@@ -4,14 +4,11 @@ use std::{
     collections::BTreeSet,
     io,
     path::PathBuf,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use super::store::{Letter, Store, Wanted};
-use crate::spool::{Directory, Finding, Stop};
+use crate::spool::{Directory, Finding, Gauge, SpoolFigures, Stop};
 
 /// How many letters are sent again in one batch at most.
 const REPLAY_MAX: usize = 4096;
@@ -22,25 +19,12 @@ pub struct DeadLetters {
     store: Mutex<Option<Open>>,
     /// The ids of those that are to be sent again.
     replay: Mutex<BTreeSet<u64>>,
-    payloads: AtomicU64,
-    bytes: AtomicU64,
-    max_size: AtomicU64,
+    holds: Gauge,
 }
 
 struct Open {
     store: Store<Directory>,
     max_size: u64,
-}
-
-/// How many letters there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LetterFigures {
-    /// Letters.
-    pub payloads: u64,
-    /// The bytes of their payloads.
-    pub bytes: u64,
-    /// What their files may take, in bytes.
-    pub bytes_max: u64,
 }
 
 /// Which letters could not be kept, and why.
@@ -66,9 +50,7 @@ impl DeadLetters {
             directory,
             store: Mutex::new(None),
             replay: Mutex::default(),
-            payloads: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            max_size: AtomicU64::new(0),
+            holds: Gauge::new(0),
         }
     }
 
@@ -104,18 +86,14 @@ impl DeadLetters {
         let opened = Store::open(&self.directory, max_size).map_err(|error| error.to_string());
         let (store, findings) = opened?;
         self.show(&findings, 0);
-        self.max_size.store(max_size, Ordering::Relaxed);
+        self.holds.set_bytes_max(max_size);
         self.note(&store);
         Ok(Open { store, max_size })
     }
 
     /// How many there are now.
-    pub fn figures(&self) -> LetterFigures {
-        LetterFigures {
-            payloads: self.payloads.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-            bytes_max: self.max_size.load(Ordering::Relaxed),
-        }
+    pub fn figures(&self) -> SpoolFigures {
+        self.holds.figures()
     }
 
     /// Keeps letters. Those that could be kept are safe when it returns.
@@ -240,9 +218,7 @@ impl DeadLetters {
     }
 
     fn note(&self, store: &Store<Directory>) {
-        let held = store.held();
-        self.payloads.store(held.payloads, Ordering::Relaxed);
-        self.bytes.store(held.bytes, Ordering::Relaxed);
+        self.holds.set(store.held());
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Open>> {

@@ -34,7 +34,7 @@ mod store;
 use std::path::{Path, PathBuf};
 
 pub use envelope::Envelope;
-pub use letters::{DeadLetters, LetterFigures, Unkept};
+pub use letters::{DeadLetters, Unkept};
 pub use store::{Letter, Wanted};
 
 use crate::spool;

@@ -7,11 +7,12 @@ use std::{
 };
 
 use crate::{
-    dead_letters::{DeadLetters, LetterFigures},
+    dead_letters::DeadLetters,
     format::StagePlan,
     input::Input,
-    queue::{DiskFigures, Queue},
+    queue::Queue,
     route::Routes,
+    spool::SpoolFigures,
     statistics::Statistics,
     telemetry::{
         ledger::{ExporterFigures, ExporterLedger, InputFigures},
@@ -43,7 +44,7 @@ pub struct ExporterStatus {
     /// What was measured.
     pub meter: MeterFigures,
     /// Its dead letters, if it keeps any, and where they are.
-    pub letters: Option<(LetterFigures, PathBuf)>,
+    pub letters: Option<(SpoolFigures, PathBuf)>,
 }
 
 /// What waits in a queue's memory, and on disk; what is in open batches or with the driver does not.
@@ -56,7 +57,7 @@ pub struct QueueFigures {
     /// The most bytes that may wait.
     pub bytes_max: u64,
     /// What waits on disk; zeros for a queue in memory.
-    pub disk: DiskFigures,
+    pub disk: SpoolFigures,
 }
 
 /// Reads a host's figures while it runs, and afterwards.

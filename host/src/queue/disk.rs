@@ -13,7 +13,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -21,7 +21,7 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Batch;
-use crate::spool::Amount;
+use crate::spool::{Amount, Gauge, SpoolFigures};
 
 /// How a queue uses the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,17 +43,6 @@ pub struct DiskPlan {
     pub usage: DiskUse,
 }
 
-/// What waits on disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DiskFigures {
-    /// Payloads that are not delivered yet.
-    pub payloads: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// What the spool's files may take.
-    pub bytes_max: u64,
-}
-
 /// The part of a queue that lies on disk, as its threads share it.
 #[derive(Debug)]
 pub struct Disk {
@@ -68,8 +57,7 @@ pub struct Disk {
     pub(super) room: Signal,
     /// The largest batch that found no room in memory since the spooler looked last, in bytes.
     wanted: AtomicUsize,
-    payloads: AtomicU64,
-    bytes: AtomicU64,
+    holds: Gauge,
     is_full: AtomicBool,
     drains: AtomicBool,
     gives_up: AtomicBool,
@@ -117,14 +105,13 @@ impl Disk {
     /// Nothing has been opened yet.
     pub fn new(plan: DiskPlan) -> Arc<Self> {
         Arc::new(Disk {
+            holds: Gauge::new(plan.max_size),
             plan,
             turn: Mutex::default(),
             pressure: Signal::new(),
             published: Signal::new(),
             room: Signal::new(),
             wanted: AtomicUsize::new(0),
-            payloads: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
             is_full: AtomicBool::new(false),
             drains: AtomicBool::new(false),
             gives_up: AtomicBool::new(false),
@@ -132,17 +119,12 @@ impl Disk {
     }
 
     /// What waits on disk.
-    pub fn figures(&self) -> DiskFigures {
-        DiskFigures {
-            payloads: self.payloads.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-            bytes_max: self.plan.max_size,
-        }
+    pub fn figures(&self) -> SpoolFigures {
+        self.holds.figures()
     }
 
     pub(super) fn now_has(&self, amount: Amount) {
-        self.payloads.store(amount.payloads, Ordering::Relaxed);
-        self.bytes.store(amount.bytes, Ordering::Relaxed);
+        self.holds.set(amount);
     }
 
     pub(super) fn turn(&self) -> MutexGuard<'_, Turn> {

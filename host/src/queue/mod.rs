@@ -14,7 +14,7 @@ mod trouble;
 mod wake;
 
 pub use batch::Batch;
-pub use disk::{Disk, DiskFigures, DiskPlan, DiskUse};
+pub use disk::{Disk, DiskPlan, DiskUse};
 pub use memory::{Producer, Pushed, Queue, QueueFull};
 pub use outlet::{Outlet, Wants};
 pub use receipt::{Promise, Receipt, Standing};

@@ -119,6 +119,7 @@ mod writer;
 mod reader;
 mod taken;
 mod contents;
+mod gauge;
 
 #[cfg(test)]
 mod tests;
@@ -132,6 +133,7 @@ pub use contents::{Contents, Item, Kept};
 pub use directory::Directory;
 pub use error::{Error, ErrorKind};
 pub use finding::{Finding, Problem};
+pub use gauge::{Gauge, SpoolFigures};
 pub use reader::{Acknowledgement, Reader};
 pub use storage::Storage;
 pub use taken::Taken;
