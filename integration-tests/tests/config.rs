@@ -39,6 +39,42 @@ metric all {
 }
 ";
 
+/// The sum of docs/delivery.md, worked out by hand.
+#[test]
+fn check_says_how_much_memory_a_host_takes_at_most() {
+    let dir = Workdir::new();
+    let check = |input: &str, exporter: &str, expected: &str| {
+        let text = format!(
+            "workers = 3\ninput in {{\n{input}\n}}\nevent_exporter out {{\n  driver = drop\n  \
+             format = json\n  queue_max_size = 100 MiB\n  batch_max_size = 1 MiB\n{exporter}\n}}\n\
+             metric all {{\n  filter = event=*\n  exporter = out\n}}\n"
+        );
+        let done = check(&[&dir.config("fantail.conf", &text)]);
+        assert_eq!(done.status, Some(0), "{}", done.stderr);
+        let line = done.text().lines().find(|line| line.contains("memory")).unwrap_or_default();
+        assert_eq!(line, format!("  memory: at most {expected}"));
+    };
+    let tcp =
+        "  driver = tcp\n  address = 127.0.0.1:0\n  max_connections = 50\n  line_limit = 1 MiB";
+    // 100 + (3 open + 2 with the driver) * (1 + 1) + 16, and 50 lines.
+    check(tcp, "", "176 MiB and the program (exporters 126 MiB, inputs 50 MiB)");
+    // Twice, and what is being written to the disk.
+    let other = "  queue = durable\n}\nevent_exporter other {\n  driver = drop\n  format = json\n  \
+                 queue_max_size = 1 GiB\n  batch_max_size = 1 MiB";
+    check(tcp, other, "1.3 GiB and the program (exporters 1.2 GiB, inputs 50 MiB)");
+    check(tcp, "  queue = spill", "185 MiB and the program (exporters 135 MiB, inputs 50 MiB)");
+    // A reader has an open batch, too.
+    let stdin = "  driver = stdin\n  line_limit = 2 MiB";
+    check(stdin, "", "136 MiB and the program (exporters 134 MiB, inputs 2 MiB)");
+    let http = "  driver = http\n  address = 127.0.0.1:0\n  max_connections = 16\n  \
+                http_request_max_size = 4 MiB\n  http_requests_max_size = 20 MiB";
+    // Heads, bodies, and a body for each worker.
+    check(http, "", "174 MiB and the program (exporters 141 MiB, inputs 33 MiB)");
+    let writer = "  driver = stats-writer\n  path = $DIR/s\n  max_connections = 10\n  \
+                  line_limit = 1 MiB\n  open_events_max_size = 40 MiB";
+    check(writer, "", "176 MiB and the program (exporters 126 MiB, inputs 50 MiB)");
+}
+
 #[test]
 fn a_certificate_that_can_not_be_read_is_an_error_in_its_place() {
     let dir = Workdir::new();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::{
     console::{errln, out, outln},
     load::{Purpose, load},
+    memory::Memory,
     plan::plan,
     table::{Side, Table},
 };
@@ -35,6 +36,7 @@ pub(super) fn check(paths: &[PathBuf], verbose: bool) -> Exit {
         counted(loaded.warnings, "warning"),
     );
     print_strategies(&config);
+    outln!("  memory: {}", Memory::of(&config, config.workers()).text());
     let plan = plan(&config, &loaded.registry);
     if !plan.is_empty() {
         outln!("\n{}", plan.trim_end_matches('\n'));

@@ -10,6 +10,7 @@ mod demo;
 mod explain;
 mod filter;
 mod load;
+mod memory;
 mod plan;
 mod plugins;
 mod reader;

@@ -118,10 +118,7 @@ impl Pipeline {
                     stages: exporters.iter().map(|exporter| exporter.stage.clone()).collect(),
                     hostname: hostname.into_bytes().into(),
                 },
-                workers: match config.workers {
-                    0 => std::thread::available_parallelism().map_or(1, usize::from),
-                    workers => workers,
-                },
+                workers: config.workers(),
                 config: config.clone(),
                 registry: registry.clone(),
                 exporters,
