@@ -124,7 +124,7 @@ fn a_path_at_fault_is_counted_and_told_of() {
     let ended = host.stop().expect_status(0);
     let ledger = ended.exporter("out");
     assert_eq!((ledger.delivered, ledger.dropped("refused")), (100, 100));
-    assert!(ended.lines_with("it is a symbolic link").len() == 1);
+    ended.one_line_with("it is a symbolic link");
     assert_eq!(dir.lines("logs/good"), lines_of("good", 100));
     assert_eq!(dir.read("precious"), b"do not touch\n");
 }
@@ -236,7 +236,7 @@ fn a_killed_host_leaves_no_torn_line_behind() {
     let host = Host::start(&dir, &settings);
     send_all(&dir, &["last"], 1);
     let ended = host.stop().expect_status(0);
-    assert_eq!(ended.lines_with("of a line that was left torn").len(), 1);
+    ended.one_line_with("of a line that was left torn");
     let lines = dir.lines("out");
     let mut next = BTreeMap::<String, usize>::new();
     for line in lines {

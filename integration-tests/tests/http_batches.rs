@@ -1,4 +1,4 @@
-//! Many events in one request, and batches that wait for more of them.
+//! Many events in one request, batches that wait for more of them, and secrets that nobody is shown.
 
 use std::{io::Write, time::Duration};
 

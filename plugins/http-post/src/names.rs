@@ -31,7 +31,7 @@ const FAILURE_KEPT: Duration = Duration::from_secs(1);
 /// The most addresses of a name that are tried.
 const ADDRESSES_MAX: usize = 16;
 
-/// The one name that a client connects to.
+/// Looks up the names that a client connects to: mostly one, and more when it is redirected.
 #[derive(Debug)]
 pub(crate) struct Names {
     /// What is looked up in the place of every server: a proxy, as `host:port`.
@@ -46,6 +46,7 @@ struct Shared {
     done: Condvar,
 }
 
+/// The lookup that runs, or the last one.
 #[derive(Debug, Default)]
 struct Lookup {
     running: bool,

@@ -5,7 +5,7 @@
 //! `stderr`. A log once found is kept, also while it is away for a
 //! restart, until the host calls `reopen`.
 //!
-//! | target | what is written |
+//! | target | what is written, with the defaults of the other settings |
 //! | --- | --- |
 //! | `syslog` | a record as syslog daemons take it locally: `<22>Jun 19 10:38:25 fantail[4711]: PAYLOAD` (facility mail, severity info, local time); a datagram each, or ended by NUL where the socket is a stream |
 //! | `syslog`, `log_format = rfc5424` | `<22>1 2026-11-21T17:05:09Z mail.example.com fantail 4711 imap_command_finished [fantail@32473 user="jo"] PAYLOAD` |

@@ -141,8 +141,8 @@ fn name(template: &Template, label: &List<'_>, max: usize, value: &mut Vec<u8>, 
 }
 
 /// Appends a value of structured data with its escapes (RFC 5424, section 6.3.3). It is UTF-8
-/// there, so other bytes become U+FFFD; NUL and line feed, at which a daemon may end the record,
-/// are written as in a payload, and all else, TAB too, stays.
+/// there, so other bytes become U+FFFD; control characters are written as in a payload, since a
+/// daemon may end the record at some of them.
 fn data(value: &[u8], out: &mut Vec<u8>) {
     for chunk in value.utf8_chunks() {
         for byte in chunk.valid().bytes() {

@@ -17,7 +17,7 @@
 //! | --- | --- |
 //! | `lower`, `upper` | the same with its ASCII letters in that case |
 //! | `username`, `domain` | what is before and behind its first `@`; without one all of it, and nothing |
-//! | `substr(OFFSET)`, `substr(OFFSET, LENGTH)` | a part of its bytes; a negative offset counts from the end |
+//! | `substr(OFFSET)`, `substr(OFFSET, LENGTH)` | a part of its bytes; a negative offset counts from the end, and a negative length says how many bytes to leave out there |
 //! | `default('TEXT')` | the text, if it is empty |
 //! | `date('FORMAT')` | of a time, as the first filter: its date in UTC, where in the format `%Y` is the year, `%y` its last two digits, `%m` the month, `%d` the day, `%H` the hour, `%M` the minute, `%S` the second, `%j` the day of the year, `%F` is `%Y-%m-%d`, `%T` is `%H:%M:%S`, `%s` the seconds since 1970 and `%%` a percent sign |
 //!
