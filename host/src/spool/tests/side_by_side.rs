@@ -9,6 +9,25 @@ use crate::spool::{
     storage::{Access, Entry, StoredFile},
 };
 
+/// Reads so many payloads while they come, and requires their order; `acknowledge` is called after each
+/// reading, with the number of the next payload.
+fn read_in_order(
+    reader: &mut Reader<Simulated>,
+    count: u64,
+    mut acknowledge: impl FnMut(&mut Reader<Simulated>, &Taken, u64),
+) {
+    let (mut taken, mut next) = (Taken::default(), 1);
+    while next <= count {
+        reader.read(&mut taken, 64, 64 << 10).unwrap();
+        check_taken(&taken);
+        for &sequence in taken.sequences() {
+            assert_eq!(sequence, next);
+            next += 1;
+        }
+        acknowledge(reader, &taken, next);
+    }
+}
+
 #[test]
 fn the_halves_work_in_two_threads() {
     const COUNT: u64 = 20_000;
@@ -28,19 +47,12 @@ fn the_halves_work_in_two_threads() {
             }
             writer.sync().unwrap();
         });
-        let (mut taken, mut next) = (Taken::default(), 1);
-        while next <= COUNT {
-            reader.read(&mut taken, 64, 64 << 10).unwrap();
-            check_taken(&taken);
-            for &sequence in taken.sequences() {
-                assert_eq!(sequence, next);
-                next += 1;
-            }
+        read_in_order(&mut reader, COUNT, |reader, taken, next| {
             let (made, result) = reader.acknowledge(1..=next);
             result.unwrap();
             assert_eq!(made.payloads, taken.len() as u64);
             assert!(storage.used() <= MAX_SIZE_LEAST);
-        }
+        });
         assert_eq!(reader.queued(), Amount::default());
     });
 }
@@ -60,17 +72,10 @@ fn failing_syncs_take_nothing_from_a_reader() {
                 while writer.sync().is_err() {}
             }
         });
-        let (mut taken, mut next) = (Taken::default(), 1);
-        while next <= COUNT {
-            reader.read(&mut taken, 64, 64 << 10).unwrap();
-            check_taken(&taken);
-            for &sequence in taken.sequences() {
-                assert_eq!(sequence, next);
-                next += 1;
-            }
+        read_in_order(&mut reader, COUNT, |reader, _, next| {
             // The cursor's sync may be the one that fails.
             let _ = reader.acknowledge(1..=next);
-        }
+        });
         assert_eq!(reader.lost(), Amount::default());
     });
 }
