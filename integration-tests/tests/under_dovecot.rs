@@ -1,9 +1,9 @@
 //! The host as a service of a real Dovecot's own master process.
 
-#![allow(clippy::print_stdout, reason = "the test harness shows it for a test that failed")]
+#![expect(clippy::print_stdout, reason = "shown for a test that fails")]
 
 use std::{
-    fs,
+    collections::HashSet,
     io::{BufRead, BufReader},
     os::unix::net::UnixStream,
     path::Path,
@@ -14,36 +14,13 @@ use std::{
 
 use fantail_integration_tests::{
     Done, Workdir, binary, events,
-    peers::{HttpSink, Reply, StatsClient},
-    run, wait_for,
+    peers::{
+        HttpSink, Reply, StatsClient,
+        dovecot::{Dovecot, Imap, MailServer},
+    },
+    wait_for,
 };
-use rustix::process::{Pid, Signal, geteuid, kill_process};
-
-/// A Dovecot of our own, with a password that everybody has.
-const DOVECOT: &str = "
-protocols =
-listen = 127.0.0.1
-ssl = no
-base_dir = $DIR/run
-state_dir = $DIR/state
-log_path = $DIR/dovecot.log
-instance_name = fantail-test
-passdb {
-  driver = static
-  args = password=secret
-}
-userdb {
-  driver = static
-  args = uid=65534 gid=65534 home=/tmp
-}
-metric all {
-  filter = event=*
-}
-service stats {
-  executable = $FANTAIL
-  client_limit = 3
-}
-";
+use rustix::process::{Pid, Signal, kill_process};
 
 const OUT: &str = "
 event_exporter out {
@@ -57,53 +34,45 @@ metric exported {
 }
 ";
 
-/// A running Dovecot. Dropped, it ends.
-struct Dovecot {
+/// Reads Dovecot's own configuration and another one.
+const BOTH: &str = "run -c $DIR/mail/dovecot.conf -c $DIR/fantail.conf";
+
+/// A Dovecot whose stats process is Fantail. Dropped, it ends.
+struct Running<'a> {
+    server: MailServer,
+    dovecot: &'a Dovecot,
     dir: Workdir,
 }
 
-impl Dovecot {
-    /// Starts it with `$FANTAIL` as its stats process; `None` when only root could.
-    fn start(arguments: &str) -> Option<Self> {
-        if !geteuid().is_root() {
-            println!("left out: only root can start a Dovecot that is like an installed one");
-            return None;
-        }
-        let dir = Workdir::new();
-        // Its unprivileged processes have to reach their sockets.
-        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        fs::set_permissions(dir.path(""), open).unwrap();
-        let fantail = format!("{} {arguments}", binary().display());
-        let fantail = dir.fill_in(&fantail);
-        dir.config("dovecot.conf", &DOVECOT.replace("$FANTAIL", &fantail));
+/// Runs a test with each Dovecot: the installed one, and the one that `FANTAIL_DOVECOT_24` names.
+fn with_each(test: impl Fn(&Dovecot)) {
+    for dovecot in Dovecot::required() {
+        println!("with Dovecot {}", dovecot.version());
+        test(&dovecot);
+    }
+}
+
+impl<'a> Running<'a> {
+    /// Starts it with Fantail, and these arguments, as its stats process.
+    fn start(dovecot: &'a Dovecot, arguments: &str) -> Self {
+        Self::start_in(Workdir::new(), dovecot, arguments, &[])
+    }
+
+    fn start_in(
+        dir: Workdir,
+        dovecot: &'a Dovecot,
+        arguments: &str,
+        environment: &[(&str, &Path)],
+    ) -> Self {
         dir.config("fantail.conf", OUT);
-        let dovecot = Dovecot { dir };
-        dovecot.begin();
-        Some(dovecot)
-    }
-
-    fn begin(&self) {
-        // Its processes keep standard output and error: what they say is in its log.
-        let started = self.command("dovecot").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        assert!(started.is_ok_and(|status| status.success()), "{}", self.log());
-    }
-
-    /// `dovecot` or `doveadm`, with our configuration.
-    fn command(&self, name: &str) -> Command {
-        let is_there = |place: &&str| Path::new(place).join(name).is_file();
-        let places = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"];
-        let place = places.into_iter().find(is_there).unwrap_or_else(|| {
-            panic!(
-                "{name} is not there: the package dovecot-core is needed, see integration-tests/run"
-            )
-        });
-        let mut command = Command::new(Path::new(place).join(name));
-        command.arg("-c").arg(self.dir.path("dovecot.conf"));
-        command
+        let executable = dir.fill_in(&format!("{} {arguments}", binary().display()));
+        let server = MailServer::start_with_service(dovecot, &dir, &executable, environment);
+        Running { server, dovecot, dir }
     }
 
     fn doveadm(&self, arguments: &[&str]) -> Done {
-        run(self.command("doveadm").args(arguments), b"")
+        let done = self.dovecot.doveadm(&self.server.config_path(), arguments);
+        done.expect("doveadm is beside dovecot")
     }
 
     /// Has its process `auth` handle a login, which is an event of that process.
@@ -126,26 +95,22 @@ impl Dovecot {
         });
     }
 
+    /// Where its processes look for a stats process.
+    fn writer(&self) -> std::path::PathBuf {
+        MailServer::stats_writer(&self.dir)
+    }
+
     /// The process that its master has started.
     fn fantail(&self) -> Pid {
         self.fantails().into_iter().next().expect("Fantail runs")
     }
 
     fn fantails(&self) -> Vec<Pid> {
-        let mark = self.dir.path("run").join("stats-writer").display().to_string();
-        let is_ours = |pid: &i32| {
-            let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let environment = fs::read_to_string(format!("/proc/{pid}/environ"));
-            command.starts_with("dovecot-fantail-test/fantail")
-                && environment.is_ok_and(|environment| environment.contains(&mark))
-        };
-        let entries = fs::read_dir("/proc").unwrap().flatten();
-        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        pids.filter(is_ours).filter_map(Pid::from_raw).collect()
+        self.server.processes("fantail")
     }
 
     fn log(&self) -> String {
-        fs::read_to_string(self.dir.path("dovecot.log")).unwrap_or_default()
+        self.server.log()
     }
 
     fn wait_for_log(&self, text: &str, count: usize) {
@@ -154,64 +119,57 @@ impl Dovecot {
         });
     }
 
-    fn stop(&self) {
+    /// Stops it as an administrator does, and waits until nothing of it is left.
+    fn stop(mut self) -> Workdir {
         let done = self.doveadm(&["stop"]);
         assert_eq!(done.status, Some(0), "{done:?}");
-        wait_for("Fantail's end", || self.fantails().is_empty().then_some(()));
-    }
-}
-
-impl Drop for Dovecot {
-    fn drop(&mut self) {
-        let _ = self.doveadm(&["stop"]);
-        for pid in self.fantails() {
-            let _ = kill_process(pid, Signal::KILL);
-        }
-        if thread::panicking() {
-            println!("log of Dovecot:\n{}", self.log());
-        }
+        self.server.wait_for_end();
+        self.server.stop();
+        self.dir
     }
 }
 
 #[test]
 fn events_flow_on_after_kills_and_reloads() {
-    let arguments = "run -c $DIR/dovecot.conf -c $DIR/fantail.conf";
-    let Some(dovecot) = Dovecot::start(arguments) else { return };
-    dovecot.login_arrives();
-    let first = dovecot.fantail();
+    with_each(flow_on);
+}
+
+fn flow_on(dovecot: &Dovecot) {
+    let running = Running::start(dovecot, BOTH);
+    running.login_arrives();
+    let first = running.fantail();
 
     // Who connects to a socket that nobody accepts on waits for the next process.
     kill_process(first, Signal::KILL).unwrap();
-    let mut client = StatsClient::hello(dovecot.dir.path("run/stats-writer"));
+    let mut client = StatsClient::hello(running.writer());
     client.say(&[&events::stats("ours", 1)]);
     client.finish();
     wait_for("our event", || {
-        dovecot.dir.lines("out").iter().any(|line| line.contains("\"ours\"")).then_some(())
+        running.dir.lines("out").iter().any(|line| line.contains("\"ours\"")).then_some(())
     });
     // The process `auth` comes back, as Dovecot's clients do.
-    dovecot.login_arrives();
-    let second = dovecot.fantail();
+    running.login_arrives();
+    let second = running.fantail();
     assert_ne!(first, second);
-    dovecot.wait_for_log("fantail: Info: fantail ", 2);
+    running.wait_for_log("fantail: Info: fantail ", 2);
 
     // Idle or not, it stays, and the master hears so.
     kill_process(second, Signal::INT).unwrap();
-    dovecot.login_arrives();
-    assert_eq!(dovecot.fantail(), second);
+    running.login_arrives();
+    assert_eq!(running.fantail(), second);
 
-    let done = dovecot.doveadm(&["reload"]);
+    let done = running.doveadm(&["reload"]);
     assert_eq!(done.status, Some(0), "{done:?}");
-    wait_for("the end of the second", || (!dovecot.fantails().contains(&second)).then_some(()));
-    dovecot.login_arrives();
-    dovecot.wait_for_log("fantail: Info: fantail ", 3);
+    wait_for("the end of the second", || (!running.fantails().contains(&second)).then_some(()));
+    running.login_arrives();
+    running.wait_for_log("fantail: Info: fantail ", 3);
 
     // A stop leaves nothing that a start would stumble over, though a client is still there.
-    let _client = StatsClient::hello(dovecot.dir.path("run/stats-writer"));
-    dovecot.stop();
-    dovecot.begin();
-    dovecot.login_arrives();
-    dovecot.stop();
-    let log = dovecot.log();
+    let _client = StatsClient::hello(running.writer());
+    let running = Running::start_in(running.stop(), dovecot, BOTH, &[]);
+    running.login_arrives();
+    let dir = running.stop();
+    let log = String::from_utf8(dir.read("mail/log")).unwrap();
     let expected = ["child", "killed with signal 9"];
     let is_wrong = |line: &&str| {
         line.contains("Error:") || line.contains("Fatal:") || line.contains("client_limit")
@@ -223,46 +181,88 @@ fn events_flow_on_after_kills_and_reloads() {
 }
 
 #[test]
+fn sessions_that_stay_over_a_kill_are_heard_again() {
+    with_each(|dovecot| {
+        let running = Running::start(dovecot, BOTH);
+        let users = ["ann", "ben", "cat"];
+        let login = |user| Imap::login(&running.server.ports(), user).unwrap();
+        let mut sessions = users.map(login);
+        // How many commands of each session have arrived.
+        let arrived = || {
+            let lines = running.dir.whole_lines("out");
+            users.map(|user| {
+                let user = format!("\"user\":\"{user}\"");
+                let is_ours = |line: &&String| line.contains("\"NOOP\"") && line.contains(&user);
+                lines.iter().filter(is_ours).count()
+            })
+        };
+        let mut all_arrive = || {
+            let before = arrived();
+            wait_for("a command of each session", || {
+                sessions.iter_mut().for_each(|session| drop(session.command("NOOP").unwrap()));
+                thread::sleep(Duration::from_millis(100));
+                arrived().iter().zip(before).all(|(now, before)| *now > before).then_some(())
+            });
+        };
+        let processes = || running.server.processes("imap").into_iter().collect::<HashSet<_>>();
+        all_arrive();
+        let theirs = processes();
+        assert!(theirs.len() >= users.len(), "{theirs:?}");
+        kill_process(running.fantail(), Signal::KILL).unwrap();
+        all_arrive();
+        // It was they themselves who came back.
+        assert_eq!(processes(), theirs);
+        sessions.into_iter().for_each(|session| session.logout().unwrap());
+    });
+}
+
+#[test]
 fn dovecots_own_configuration_and_sockets_are_enough() {
-    let Some(dovecot) = Dovecot::start("run") else { return };
-    let counted = || {
-        let done = dovecot.doveadm(&["stats", "dump"]);
-        let line = done.text().lines().find(|line| line.starts_with("all\t"))?.to_owned();
-        line.split('\t').nth(2)?.parse::<u64>().ok()
-    };
-    dovecot.log_in();
-    let some = wait_for("events", || counted().filter(|count| *count > 0));
-    dovecot.log_in();
-    wait_for("more events", || counted().filter(|count| *count > some));
-    for name in
-        ["input stats-writer on ", "input login/stats-writer on ", "listener stats-reader on "]
-    {
-        dovecot.wait_for_log(&format!("fantail: Info: {name}"), 1);
-    }
-    // Beyond the service's client_limit the master would begin to close connections, if it
-    // were told so: it hears of connections within a second.
-    let hello = || StatsClient::hello(dovecot.dir.path("run/stats-writer"));
-    let _clients: Vec<StatsClient> = (0..10).map(|_| hello()).collect();
-    thread::sleep(Duration::from_millis(1500));
-    let _more: Vec<StatsClient> = (0..10).map(|_| hello()).collect();
-    let status = dovecot.doveadm(&["service", "status", "stats"]);
-    for line in ["process_count: 1\n", "process_avail: 1\n"] {
-        assert!(status.text().contains(line), "{status:?}");
-    }
-    dovecot.stop();
-    assert!(!dovecot.log().contains("client_limit"), "{}", dovecot.log());
+    with_each(|dovecot| {
+        let running = Running::start(dovecot, "run");
+        let counted = || {
+            let done = running.doveadm(&["stats", "dump"]);
+            let line = done.text().lines().find(|line| line.starts_with("all\t"))?.to_owned();
+            line.split('\t').nth(2)?.parse::<u64>().ok()
+        };
+        running.log_in();
+        let some = wait_for("events", || counted().filter(|count| *count > 0));
+        running.log_in();
+        wait_for("more events", || counted().filter(|count| *count > some));
+        for name in
+            ["input stats-writer on ", "input login/stats-writer on ", "listener stats-reader on "]
+        {
+            running.wait_for_log(&format!("fantail: Info: {name}"), 1);
+        }
+        // Beyond the service's client_limit the master would begin to close connections, if it
+        // were told so: it hears of connections within a second.
+        let hello = || StatsClient::hello(running.writer());
+        let _clients: Vec<StatsClient> = (0..10).map(|_| hello()).collect();
+        thread::sleep(Duration::from_millis(1500));
+        let _more: Vec<StatsClient> = (0..10).map(|_| hello()).collect();
+        let status = running.doveadm(&["service", "status", "stats"]);
+        for line in ["process_count: 1\n", "process_avail: 1\n"] {
+            assert!(status.text().contains(line), "{status:?}");
+        }
+        let dir = running.stop();
+        let log = String::from_utf8(dir.read("mail/log")).unwrap();
+        assert!(!log.contains("client_limit"), "{log}");
+    });
 }
 
 #[test]
 fn an_error_in_the_configuration_is_told_in_dovecots_log() {
-    let Some(dovecot) = Dovecot::start("run -c $DIR/wrong.conf") else { return };
-    dovecot.dir.config("wrong.conf", "metric broken {\n  filter = event=\n}\n");
-    let _waiting = UnixStream::connect(dovecot.dir.path("run/stats-writer")).unwrap();
-    dovecot.wait_for_log("fantail: Error: ", 1);
-    dovecot.wait_for_log("wrong.conf:2", 1);
-    // Put right, it goes on by itself.
-    dovecot.dir.config("wrong.conf", "metric right {\n  filter = event=*\n}\n");
-    let _client = StatsClient::hello(dovecot.dir.path("run/stats-writer"));
+    with_each(|dovecot| {
+        let dir = Workdir::new();
+        dir.config("wrong.conf", "metric broken {\n  filter = event=\n}\n");
+        let running = Running::start_in(dir, dovecot, "run -c $DIR/wrong.conf", &[]);
+        let _waiting = UnixStream::connect(running.writer()).unwrap();
+        running.wait_for_log("fantail: Error: ", 1);
+        running.wait_for_log("wrong.conf:2", 1);
+        // Put right, it goes on by itself.
+        running.dir.config("wrong.conf", "metric right {\n  filter = event=*\n}\n");
+        let _client = StatsClient::hello(running.writer());
+    });
 }
 
 /// Starts a host by a shell that sets its descriptors and environment, and returns the lines of its
@@ -318,10 +318,12 @@ fn a_bad_environment_of_dovecots_gets_one_clear_line() {
 
 #[test]
 fn after_a_reload_the_new_process_waits_for_the_queues_of_the_old() {
+    with_each(wait_for_queues);
+}
+
+fn wait_for_queues(dovecot: &Dovecot) {
     // The old one waits for an answer until shutdown_timeout.
     let server = HttpSink::start(|_, _| Reply::never());
-    let arguments = "run -c $DIR/dovecot.conf -c $DIR/durable.conf";
-    let Some(dovecot) = Dovecot::start(arguments) else { return };
     let text = format!(
         "shutdown_timeout = 3 s
 state_dir = $DIR/fantail
@@ -339,18 +341,21 @@ metric exported {{
 ",
         server.url("/")
     );
-    dovecot.dir.config("durable.conf", &text);
-    dovecot.log_in();
+    let dir = Workdir::new();
+    dir.config("durable.conf", &text);
+    let arguments = "run -c $DIR/mail/dovecot.conf -c $DIR/durable.conf";
+    let running = Running::start_in(dir, dovecot, arguments, &[]);
+    running.log_in();
     wait_for("a request", || (server.connections() > 0).then_some(()));
-    let old = dovecot.fantail();
-    dovecot.doveadm(&["reload"]);
-    dovecot.wait_for_log("Dovecot's master has gone", 1);
+    let old = running.fantail();
+    running.doveadm(&["reload"]);
+    running.wait_for_log("Dovecot's master has gone", 1);
     // It is served by the new one, as soon as that has the queue.
-    let mut client = StatsClient::hello(dovecot.dir.path("run/stats-writer"));
+    let mut client = StatsClient::hello(running.writer());
     assert!(client.line().starts_with("VERSION\t"));
-    assert!(!dovecot.fantails().contains(&old));
-    dovecot.wait_for_log("perhaps a predecessor has not ended yet", 1);
-    let log = dovecot.log();
+    assert!(!running.fantails().contains(&old));
+    running.wait_for_log("perhaps a predecessor has not ended yet", 1);
+    let log = running.log();
     assert_eq!(log.matches("trying again").count(), 1, "{log}");
     assert!(!log.contains("startup failed") && !log.contains("fantail: Fatal:"), "{log}");
 }

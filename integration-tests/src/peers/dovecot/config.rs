@@ -70,6 +70,21 @@ pub(super) fn whole_server(
     format!("{mail}service stats {{\n{user}}}\n{exporters_and_metrics}")
 }
 
+/// The same whose stats process is this program, and a metric for it.
+pub(super) fn server_of(
+    generation: Generation,
+    place: &Path,
+    ports: &Ports,
+    executable: &str,
+) -> String {
+    // So few connections that a program would be closed out that believes in it.
+    format!(
+        "{}service stats {{\n  executable = {executable}\n  client_limit = 3\n}}\n\
+         metric all {{\n  filter = event=*\n}}\n",
+        mail(generation, place, ports)
+    )
+}
+
 fn closed(listener: &str) -> String {
     format!("  unix_listener {listener} {{\n    mode = 0\n  }}\n")
 }

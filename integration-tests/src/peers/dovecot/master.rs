@@ -19,11 +19,19 @@ use crate::wait_for;
 pub(super) struct Master {
     child: Child,
     place: PathBuf,
+    /// How much an earlier one in this place had said in its log.
+    said_before: usize,
 }
 
 impl Master {
-    /// Writes the configuration into `place` and starts Dovecot with it.
-    pub(super) fn start(dovecot: &Dovecot, place: &Path, config: &str) -> Self {
+    /// Writes the configuration into `place` and starts Dovecot with it, and with these
+    /// variables in its environment.
+    pub(super) fn start(
+        dovecot: &Dovecot,
+        place: &Path,
+        config: &str,
+        environment: &[(&str, &Path)],
+    ) -> Self {
         fs::create_dir_all(place).unwrap();
         fs::write(place.join("dovecot.conf"), config).unwrap();
         // What one that was here before has said is not this one's.
@@ -33,8 +41,10 @@ impl Master {
         command.arg("-F").arg("-c").arg(place.join("dovecot.conf")).stdin(Stdio::null());
         // Its processes stay in its group: so none can be left behind.
         command.stdout(stderr.try_clone().unwrap()).stderr(stderr).process_group(0);
+        command.envs(environment.iter().copied());
+        let said_before = fs::metadata(place.join("log")).map_or(0, |log| log.len() as usize);
         let child = command.spawn().unwrap();
-        Master { child, place: place.to_owned() }
+        Master { child, place: place.to_owned(), said_before }
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -47,8 +57,29 @@ impl Master {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return Some(Err(format!("{status}\n{}", self.said())));
             }
-            self.log().contains(" starting up ").then_some(Ok(()))
+            let log = fs::read(self.place.join("log")).unwrap_or_default();
+            let log = String::from_utf8_lossy(log.get(self.said_before..).unwrap_or_default());
+            log.contains(" starting up ").then_some(Ok(()))
         })
+    }
+
+    /// Its children of this name.
+    pub(super) fn children(&self, name: &str) -> Vec<Pid> {
+        let is_one = |pid: &i32| {
+            let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            // `7 (name) S 1 ...`: its state and its parent. Nobody has waited for a Z.
+            let words = status.strip_prefix(&format!("{pid} ({name}) "));
+            let mut words = words.unwrap_or_default().split(' ');
+            words.next() != Some("Z") && words.next() == Some(&self.pid().to_string())
+        };
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(is_one).filter_map(Pid::from_raw).collect()
+    }
+
+    /// Waits until it has ended, as somebody has told it to.
+    pub(super) fn wait_for_end(&mut self) {
+        wait_for("the end of Dovecot", || self.child.try_wait().unwrap());
     }
 
     /// All that it has said.

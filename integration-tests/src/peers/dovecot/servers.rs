@@ -11,6 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::process::Pid;
+
 use super::{Dovecot, Generation, config, master::Master};
 use crate::{Workdir, peers::StatsClient, wait_for};
 
@@ -84,7 +86,7 @@ impl MailServer {
 
     /// Starts the server in `$DIR/mail`, which [`prepare`](Self::prepare) has made.
     pub fn start(dovecot: &Dovecot, dir: &Workdir) -> Self {
-        Self::start_with(dovecot, dir, config::mail_server)
+        Self::start_with(dovecot, dir, &[], config::mail_server)
     }
 
     /// Starts one in `$DIR/mail` that has a stats process of its own, with these exporters and
@@ -92,14 +94,30 @@ impl MailServer {
     pub fn start_whole(dovecot: &Dovecot, dir: &Workdir, exporters_and_metrics: &str) -> Self {
         let place = make_place(dir, "mail");
         make_open(&place.join("mail"));
-        Self::start_with(dovecot, dir, |generation, place, ports| {
+        Self::start_with(dovecot, dir, &[], |generation, place, ports| {
             config::whole_server(generation, place, ports, exporters_and_metrics)
+        })
+    }
+
+    /// Starts one in `$DIR/mail` whose stats process is what this command line says, with these
+    /// variables in the master's environment. A metric `all` counts all named events.
+    pub fn start_with_service(
+        dovecot: &Dovecot,
+        dir: &Workdir,
+        executable: &str,
+        environment: &[(&str, &Path)],
+    ) -> Self {
+        let place = make_place(dir, "mail");
+        make_open(&place.join("mail"));
+        Self::start_with(dovecot, dir, environment, |generation, place, ports| {
+            config::server_of(generation, place, ports, executable)
         })
     }
 
     fn start_with(
         dovecot: &Dovecot,
         dir: &Workdir,
+        environment: &[(&str, &Path)],
         config: impl Fn(Generation, &Path, &Ports) -> String,
     ) -> Self {
         let place = dir.path("mail");
@@ -108,7 +126,7 @@ impl MailServer {
         for _ in 0..5 {
             let ports = Ports::choose();
             let config = config(dovecot.generation, &place, &ports);
-            let mut master = Master::start(dovecot, &place, &config);
+            let mut master = Master::start(dovecot, &place, &config, environment);
             match master.wait() {
                 Ok(()) => return MailServer { master, base: place.join("run"), ports },
                 Err(error) => said = error,
@@ -126,6 +144,26 @@ impl MailServer {
     /// Its ports.
     pub fn ports(&self) -> Ports {
         self.ports
+    }
+
+    /// The path of its configuration, for `doveadm`.
+    pub fn config_path(&self) -> PathBuf {
+        self.base.with_file_name("dovecot.conf")
+    }
+
+    /// Its log.
+    pub fn log(&self) -> String {
+        self.master.log()
+    }
+
+    /// The processes of this name that its master has started.
+    pub fn processes(&self, name: &str) -> Vec<Pid> {
+        self.master.children(name)
+    }
+
+    /// Waits until its master has ended, as somebody has told it to.
+    pub fn wait_for_end(&mut self) {
+        self.master.wait_for_end();
     }
 
     /// Stops it; when that is done its processes have said everything. Returns what the driver
@@ -150,7 +188,7 @@ impl StatsServer {
     pub fn start(dovecot: &Dovecot, dir: &Workdir, exporters_and_metrics: &str) -> Self {
         let place = make_place(dir, "stats");
         let config = config::stats_server(dovecot.generation, &place) + exporters_and_metrics;
-        let mut master = Master::start(dovecot, &place, &config);
+        let mut master = Master::start(dovecot, &place, &config, &[]);
         if let Err(said) = master.wait() {
             panic!("Dovecot {} did not start: {said}", dovecot.version);
         }
