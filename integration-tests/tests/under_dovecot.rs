@@ -5,7 +5,7 @@
 use std::{
     collections::HashSet,
     io::{BufRead, BufReader},
-    os::unix::net::UnixStream,
+    os::unix::net::{UnixDatagram, UnixStream},
     path::Path,
     process::{Command, Stdio},
     thread,
@@ -213,6 +213,30 @@ fn sessions_that_stay_over_a_kill_are_heard_again() {
         // It was they themselves who came back.
         assert_eq!(processes(), theirs);
         sessions.into_iter().for_each(|session| session.logout().unwrap());
+    });
+}
+
+#[test]
+fn systemd_hears_of_dovecots_start_and_end_from_dovecot_only() {
+    with_each(|dovecot| {
+        let dir = Workdir::new();
+        let path = dir.path("notify");
+        let systemd = UnixDatagram::bind(&path).unwrap();
+        // Any process of Dovecot's could.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(&path, open).unwrap();
+        systemd.set_nonblocking(true).unwrap();
+        let running = Running::start_in(dir, dovecot, BOTH, &[("NOTIFY_SOCKET", &path)]);
+        running.login_arrives();
+        let _dir = running.stop();
+        let mut said = Vec::new();
+        let mut message = [0; 4096];
+        while let Ok(length) = systemd.recv(&mut message) {
+            said.push(String::from_utf8_lossy(&message[..length]).into_owned());
+        }
+        let is_of = |whose: &str| said.iter().any(|one| one.contains(whose));
+        assert!(is_of("running") && is_of("STOPPING=1"), "{said:?}");
+        assert!(!is_of("inputs: ") && !is_of("delivers"), "{said:?}");
     });
 }
 

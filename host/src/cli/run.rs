@@ -44,7 +44,8 @@ struct Service {
     observer: Arc<Mutex<Observer>>,
 }
 
-/// Whether a configuration is known without being named: as a service of Dovecot's.
+/// Whether Dovecot's master says that it has started us. Then a configuration is known without
+/// being named.
 pub(super) fn is_configured_by_environment() -> bool {
     environment("DOVECOT_CHILD_PROCESS").is_some()
 }
@@ -109,7 +110,13 @@ impl Service {
     /// Takes what there is, and says what is wrong with it.
     fn inherit() -> (Self, Vec<String>) {
         let mut complaints = Vec::new();
-        let inherited = Inherited::new(Manager::find(&environment, &mut complaints));
+        // Dovecot's master hands on what it has from systemd. But who says there that he is ready, or
+        // stops, says so for all of Dovecot.
+        let manager = match is_configured_by_environment() {
+            true => None,
+            false => Manager::find(&environment, &mut complaints),
+        };
+        let inherited = Inherited::new(manager);
         systemd::inherit(&environment, &inherited, &mut complaints);
         let master = dovecot::inherit(&environment, &inherited, &mut complaints);
         let service = Service {
