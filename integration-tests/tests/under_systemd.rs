@@ -203,6 +203,17 @@ fn sockets_that_we_have_bound_outlive_a_restart() {
     assert_eq!(systemd.store.len(), 1);
     assert!(!systemd.dir.path("stats-reader").exists());
 
+    // A reload that fails leaves nothing of what it has opened.
+    let more = "input more {\n  driver = unix\n  path = $DIR/more\n}\n\
+                input wrong {\n  driver = unix\n  path = $DIR/missing/wrong\n}\n";
+    systemd.dir.config("fantail.conf", &config("0640", more));
+    service.signal(Signal::HUP);
+    systemd.hear("RELOADING=1");
+    systemd.hear("READY=1");
+    assert!(systemd.told.last().unwrap().contains("not reloaded"), "{:?}", systemd.told);
+    assert!(!systemd.dir.path("more").exists());
+    assert_eq!(systemd.store.len(), 1);
+
     // An input that a reload takes away goes, too.
     let other = config("0640", "").replace("path = $DIR/stats-writer", "path = $DIR/other");
     systemd.dir.config("fantail.conf", &other);

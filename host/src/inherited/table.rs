@@ -132,7 +132,8 @@ impl Inherited {
         self.sockets().iter().map(|one| one.offer.clone()).collect()
     }
 
-    /// Begins to listen: on the inherited socket, if there is one for this place.
+    /// Begins to listen: on the inherited socket, if there is one for this place. Whoever goes on
+    /// listening gives a new one to [`keep`](Self::keep).
     ///
     /// # Errors
     ///
@@ -141,7 +142,7 @@ impl Inherited {
         let mut sockets = self.sockets();
         let Some(found) = sockets.iter_mut().find(|one| one.offer.address.is_at(endpoint)) else {
             drop(sockets);
-            return Ok(self.keep(endpoint.open()?));
+            return endpoint.open();
         };
         if found.kept.is_some() {
             endpoint.apply_rights()?;
@@ -156,10 +157,12 @@ impl Inherited {
 
     /// Hands a socket that we have bound to systemd's store, if there is one. If that fails
     /// it is ours alone, as without a store.
-    fn keep(&self, socket: Socket) -> Socket {
-        let Some(manager) = self.manager.as_ref().filter(|manager| manager.keeps) else {
-            return socket;
-        };
+    ///
+    /// Not before it is certain that we listen there: what is kept stays open, and peers that
+    /// nobody accepts wait.
+    pub fn keep(&self, socket: Socket) -> Socket {
+        let keeper = self.manager.as_ref().filter(|manager| manager.keeps && !socket.is_shared());
+        let Some(manager) = keeper else { return socket };
         let stored = || -> io::Result<Inheritance> {
             let address = listening_address(&socket).map_err(io::Error::other)?;
             let name = kept::name(&address).ok_or(io::ErrorKind::NotFound)?;

@@ -78,6 +78,7 @@ impl Readers {
                 let socket = inherited.open(&endpoint).map_err(|error| {
                     io::Error::new(error.kind(), format!("listener {name}: {error}"))
                 })?;
+                let socket = inherited.keep(socket);
                 addresses.push(format!("listener {name} on {}", socket.address()));
                 let (handle, wake) = (handle.clone(), wakes[service.thread()].clone());
                 let dialog: Box<dyn Fn() -> Box<dyn Dialog> + Send> = match service {

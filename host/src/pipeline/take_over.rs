@@ -330,6 +330,7 @@ impl Running {
                 Origin::New(Opening::Socket(socket)) => {
                     changes.inputs_opened += 1;
                     self.doors += 1;
+                    let socket = self.inherited.keep(socket);
                     let (address, input) = (socket.address(), Arc::clone(&built.input));
                     if let Some(listener) = &self.listener {
                         listener.open(self.doors, Listener { socket, input });
