@@ -2,8 +2,9 @@
 //!
 //! A `#` outside quotes begins a comment, and quotes end with their line. A
 //! line whose last character is `\` goes on in the next one, with one blank
-//! between them. A comment inside a continued value is skipped; an empty line
-//! ends the value.
+//! between them. A line with nothing but a comment inside a continued value is skipped; an
+//! empty line ends the value. Dovecot forgets what it had of the value at either, so the
+//! whole setting: there is no good way to read it, and whoever asks for the value is told.
 
 use super::source::{FileId, Place};
 use super::text::Text;
@@ -20,8 +21,17 @@ pub(super) struct Lexer<'a> {
 pub(super) struct Line {
     /// Without comments, and without blanks around it.
     pub(super) text: Text,
+    /// What may not be meant as it was read.
+    pub(super) doubt: Option<Doubt>,
+}
+
+/// Something in a line that is read in one way and may be meant in another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
     /// A `#` that begins a comment although no blank stands before it.
-    pub(super) doubtful_comment: Option<Place>,
+    Comment(Place),
+    /// A value that goes on in the next line, and there is a comment, or nothing.
+    Break(Place),
 }
 
 impl<'a> Lexer<'a> {
@@ -33,25 +43,33 @@ impl<'a> Lexer<'a> {
 
     /// The next logical line.
     pub(super) fn line(&mut self) -> Option<Line> {
-        let mut line =
-            Line { text: Text::new(self.place(self.at, self.at)), doubtful_comment: None };
+        let mut line = Line { text: Text::new(self.place(self.at, self.at)), doubt: None };
+        // The last `\` at the end of a line.
+        let mut goes_on = self.place(self.at, self.at);
         while let Some((start, raw)) = self.physical_line() {
             let comment = comment_start(raw);
             if let Some(at) = comment
                 && !raw[..at].is_empty()
                 && !raw[..at].ends_with(char::is_whitespace)
             {
-                line.doubtful_comment = Some(self.place(start + at, start + at + 1));
+                line.doubt.get_or_insert(Doubt::Comment(self.place(start + at, start + at + 1)));
             }
             let content = raw[..comment.unwrap_or(raw.len())].trim_end();
             let indent = content.len() - content.trim_start().len();
             let content = &content[indent..];
             if content.is_empty() {
-                if comment.is_some() || line.text.as_str().is_empty() {
+                if line.text.as_str().is_empty() {
                     continue;
                 }
-                return Some(line);
+                let Some(at) = comment else {
+                    line.doubt = Some(Doubt::Break(goes_on));
+                    return Some(line);
+                };
+                line.doubt = Some(Doubt::Break(self.place(start + at, start + raw.len())));
+                continue;
             }
+            let end = start + indent + content.len();
+            goes_on = self.place(end - 1, end);
             let unfinished = content.strip_suffix('\\').map(str::trim_end);
             let content = unfinished.unwrap_or(content);
             let place = self.place(start + indent, start + indent + content.len());
@@ -65,6 +83,8 @@ impl<'a> Lexer<'a> {
                 return Some(line);
             }
         }
+        // The text ends behind a `\`.
+        line.doubt = Some(Doubt::Break(goes_on));
         (!line.text.as_str().is_empty()).then_some(line)
     }
 
@@ -108,7 +128,7 @@ fn comment_start(line: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::Lexer;
+    use super::{Doubt, Lexer};
     use crate::config::source::Sources;
 
     #[test]
@@ -137,6 +157,30 @@ mod tests {
         check("a = b \\", &["a = b"]);
         check("\\\n\\\na", &["a"]);
         check("\u{feff}a = b", &["a = b"]);
+    }
+
+    #[test]
+    fn what_may_not_be_meant_is_told() {
+        let check = |text: &str, expected: Option<(&str, &str)>| {
+            let mut sources = Sources::default();
+            let file = sources.add("a".into(), text.into(), 0);
+            let doubt = Lexer::new(file, sources.text(file)).line().unwrap().doubt;
+            let found = doubt.map(|doubt| match doubt {
+                Doubt::Comment(place) => ("comment", &text[place.start..place.end]),
+                Doubt::Break(place) => ("break", &text[place.start..place.end]),
+            });
+            assert_eq!(found, expected, "{text:?}");
+        };
+        check("a = b # c\n", None);
+        check("a = b#c\n", Some(("comment", "#")));
+        check("a = b \\ # c\n c\n", None);
+        check("a = b \\\n c # d\n", None);
+        check("# c \\\na = b\n", None);
+        check("\\\n# c\na = b", None);
+        check("a = b \\\n # why\n c\n", Some(("break", "# why")));
+        check("a = b#c \\\n", Some(("comment", "#")));
+        check("a = b \\\n\nc = d\n", Some(("break", "\\")));
+        check("a = b \\", Some(("break", "\\")));
     }
 
     #[test]

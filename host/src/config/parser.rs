@@ -68,7 +68,7 @@ impl Parser {
     }
 
     fn line(&mut self, line: Line, depth: usize, lexer: &mut Lexer<'_>) -> Option<Include> {
-        let Line { text, doubtful_comment } = line;
+        let Line { text, doubt } = line;
         let (key, rest) = self.key(&text)?;
         let after = &text.as_str()[rest..];
         if let Some(value) = after.strip_prefix('=') {
@@ -76,7 +76,7 @@ impl Parser {
             let value = self.value(&text, start, lexer);
             let block = *self.open.last().expect("invariant: the top level is open");
             if self.skipped == 0 {
-                self.tree.set(block, key, value, doubtful_comment);
+                self.tree.set(block, key, value, doubt);
             }
             return None;
         }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use super::lexer::Doubt;
 use super::source::Place;
 use super::text::Text;
 
@@ -49,8 +50,8 @@ pub struct Setting {
     pub value: Value,
     /// Larger than that of everything written before it.
     pub order: usize,
-    /// A `#` in the value that ended it although no blank stood before it.
-    pub doubtful_comment: Option<Place>,
+    /// What in the value may not be meant as it was read.
+    pub doubt: Option<Doubt>,
     /// Whether it means something else to who wrote it than its name means here; only
     /// variables see it.
     pub foreign: bool,
@@ -122,22 +123,10 @@ impl Tree {
     }
 
     /// Adds a setting to a block.
-    pub(super) fn set(
-        &mut self,
-        block: BlockId,
-        key: Text,
-        value: Value,
-        doubtful_comment: Option<Place>,
-    ) {
+    pub(super) fn set(&mut self, block: BlockId, key: Text, value: Value, doubt: Option<Doubt>) {
         let order = self.order();
         let foreign = false;
-        self.blocks[block.0].settings.push(Setting {
-            key,
-            value,
-            order,
-            doubtful_comment,
-            foreign,
-        });
+        self.blocks[block.0].settings.push(Setting { key, value, order, doubt, foreign });
     }
 
     /// Takes settings out of a block.

@@ -18,6 +18,7 @@ use super::assumed;
 use super::diagnostic::Diagnostic;
 use super::files::Files;
 use super::include::{FILE_BYTES_MAX, beside};
+use super::lexer::Doubt;
 use super::source::{Place, Sources};
 use super::text::Text;
 use super::tree::{BlockId, Setting, Tree, Value};
@@ -44,6 +45,24 @@ const GLOBALS: &[&str] = &["%{env:", "%{system:"];
 
 /// The file that is the machine's name.
 const HOSTNAME: &str = "/proc/sys/kernel/hostname";
+
+/// What is said of a value that may not be meant as it was read.
+fn doubtful(doubt: Doubt) -> Diagnostic {
+    match doubt {
+        Doubt::Comment(place) => {
+            Diagnostic::warning(place, "the value ends here: `#` begins a comment")
+                .help("put the value in quotes, or a blank before the `#`")
+        }
+        Doubt::Break(place) => {
+            let message = "the value goes on, but not in the next line: Dovecot itself forgets the \
+                           whole setting then";
+            Diagnostic::warning(place, message).help(
+                "let no comment line and no empty line follow a `\\` at a line's end; a comment \
+                 above the setting, or behind a `\\`, harms nothing",
+            )
+        }
+    }
+}
 
 /// Looks up an environment variable.
 pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
@@ -77,12 +96,7 @@ impl<'a> Variables<'a> {
         setting: &Setting,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Text {
-        if let Some(place) = setting.doubtful_comment {
-            diagnostics.push(
-                Diagnostic::warning(place, "the value ends here: `#` begins a comment")
-                    .help("put the value in quotes, or a blank before the `#`"),
-            );
-        }
+        diagnostics.extend(setting.doubt.map(doubtful));
         let mut budget = EXPANSIONS_MAX;
         let text = self.evaluate(block, setting, &mut budget, diagnostics);
         if budget == 0 {

@@ -80,7 +80,7 @@ fn variables_that_go_nowhere_are_reported() {
 }
 
 #[test]
-fn a_hash_within_a_word_is_doubtful_but_only_in_what_is_ours() {
+fn what_may_not_be_meant_is_told_but_only_in_what_is_ours() {
     assert_eq!(
         messages(&load("protocols = a#b\nplugin_dir = a#b")),
         [
@@ -88,6 +88,13 @@ fn a_hash_within_a_word_is_doubtful_but_only_in_what_is_ours() {
             "warning: there is no metric: all events are dropped",
             "note: 1 setting of other Dovecot services is ignored (`fantail check -v` names them)",
         ]
+    );
+    let forgotten = "the value goes on, but not in the next line: Dovecot itself forgets the whole setting then";
+    let text = "plugin_dir = a \\\n# b\n  c\nprotocols = a \\\n\n";
+    assert_eq!(messages(&load(text))[0], format!("warning 2:1 [# b]: {forgotten}"));
+    assert_eq!(
+        messages(&load("plugin_dir = a \\\n\nprotocols = b"))[0],
+        format!("warning 1:16 [\\]: {forgotten}")
     );
     assert_eq!(
         messages(&load("hostname = \"a\\d\""))[0],
