@@ -13,6 +13,7 @@ use crate::{
     config::{self, Config, counted},
     exit_code::Exit,
     filter::{Filter, FilterSet},
+    pipeline::workers,
     telemetry::log as host_log,
 };
 
@@ -36,7 +37,7 @@ pub(super) fn check(paths: &[PathBuf], verbose: bool) -> Exit {
         counted(loaded.warnings, "warning"),
     );
     print_strategies(&config);
-    outln!("  memory: {}", Memory::of(&config, config.workers()).text());
+    outln!("  memory: {}", Memory::of(&config, workers(&config)).text());
     let plan = plan(&config, &loaded.registry);
     if !plan.is_empty() {
         outln!("\n{}", plan.trim_end_matches('\n'));

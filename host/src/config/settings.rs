@@ -36,16 +36,6 @@ pub struct Config {
     pub metrics: Vec<MetricConfig>,
 }
 
-impl Config {
-    /// How many worker threads there are on this machine.
-    pub fn workers(&self) -> usize {
-        match self.workers {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            workers => workers,
-        }
-    }
-}
-
 /// Where plugins come from; known before any plugin is loaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plugins {

@@ -118,7 +118,7 @@ impl Pipeline {
                     stages: exporters.iter().map(|exporter| exporter.stage.clone()).collect(),
                     hostname: hostname.into_bytes().into(),
                 },
-                workers: config.workers(),
+                workers: workers(config),
                 config: config.clone(),
                 registry: registry.clone(),
                 exporters,
@@ -156,6 +156,14 @@ impl BuildError {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.what, self.reason)
+    }
+}
+
+/// How many worker threads a host with this configuration has on this machine.
+pub fn workers(config: &Config) -> usize {
+    match config.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
     }
 }
 

@@ -12,7 +12,7 @@ mod reload;
 mod run;
 mod take_over;
 
-pub use build::{BuildError, Pipeline};
+pub use build::{BuildError, Pipeline, workers};
 pub use handle::{Handle, Stage};
 pub use lane::{Lane, LanePlan, LaneUpdate};
 pub use observer::{ExporterStatus, Figures, Observer, QueueFigures};
