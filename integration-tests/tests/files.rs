@@ -4,14 +4,15 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::Path,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
 use fantail_integration_tests::{
-    Host, SmallDisk, Workdir, events, fantail, peers::send_unix, wait_for,
+    Host, SmallDisk, Starting, Workdir, binary, events, fantail, peers::send_unix, wait_for,
 };
 use rustix::process::Signal;
 
@@ -260,6 +261,45 @@ fn lines_are_synced_when_that_is_asked_for() {
         let ended = host.stop().expect_status(0);
         assert_eq!(ended.exporter("out").delivered, 4_000);
         assert_eq!(sorted(dir.lines("a")), sorted(lines_of("a", 2_000)));
+    }
+}
+
+/// A program that is the host, whose first fdatasync(2) in each thread fails.
+fn failing_host(dir: &Workdir) -> PathBuf {
+    let found = Command::new("strace").arg("-V").output();
+    assert!(found.is_ok(), "strace is missing: it is in Debian's package of that name");
+    let script = format!(
+        "#!/bin/sh\nexec strace -D -f -qq -o /dev/null -e trace=fdatasync \\\n  \
+         -e inject=fdatasync:error=EIO:when=1 '{}' \"$@\"\n",
+        binary().display()
+    );
+    let path = dir.write("failing-host", script);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+    path
+}
+
+/// What docs/file.md says of a sync that fails: the batch is written once more, or the log tells of
+/// lines that may be lost.
+#[test]
+fn a_failed_sync_is_no_delivery() {
+    const EVENTS: usize = 100;
+    for (fsync, said, is_twice) in [
+        ("batch", "payloads not delivered", true),
+        ("interval\n  file_fsync_interval = 1 ms", "may be lost", false),
+    ] {
+        let dir = Workdir::new();
+        let config = config(&format!("  file_path = $DIR/out\n  file_fsync = {fsync}"));
+        let config = dir.config("fantail.conf", &config);
+        let host = Starting::with([config]).binary(failing_host(&dir)).start();
+        send_all(&dir, &["a"], EVENTS);
+        let said = host.wait_for_log(said);
+        assert!(said.contains("Input/output error"), "{said}");
+        let ended = host.stop().expect_status(0);
+        assert_eq!(ended.exporter("out").delivered, EVENTS as u64);
+        let mut lines = sorted(dir.lines("out"));
+        assert_eq!(lines.len() > EVENTS, is_twice, "{} lines", lines.len());
+        lines.dedup();
+        assert_eq!(lines, sorted(lines_of("a", EVENTS)));
     }
 }
 
