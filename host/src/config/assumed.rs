@@ -54,6 +54,18 @@ const METRICS: &[(&[&str], &str, &str, &str)] = &[
 /// Settings that are Dovecot's where a configuration is.
 const DOVECOTS: &[&str] = &["hostname", "state_dir"];
 
+/// Settings and blocks that Dovecot has since 2.4. A part of a configuration need not say
+/// which version the whole is of. (`ssl_client` and `ssl_server` may be ours as well.)
+const MODERN: &[&str] = &[
+    "dict_server",
+    "dovecot_config_version",
+    "dovecot_storage_version",
+    "mail_driver",
+    "mail_path",
+    "ssl_server_cert_file",
+    "stats_server",
+];
+
 /// Settings of Dovecot 2.4 that are never written, and printed by `doveconf -a`: each
 /// block's name.
 const NAMES: &[&str] = &[
@@ -166,10 +178,9 @@ fn metric_group(tree: &Tree) -> Option<String> {
 /// Whether a Dovecot configuration is one of 2.3, and does not say itself what becomes of
 /// unnamed events.
 fn is_of_2_3(tree: &Tree) -> bool {
-    let is_said = |setting: &Setting| {
-        matches!(setting.key.as_str(), "dovecot_config_version" | "unnamed_events")
-    };
-    !tree.block(Tree::TOP).settings.iter().any(is_said)
+    let settings = tree.block(Tree::TOP).settings.iter().map(|setting| setting.key.as_str());
+    let blocks = tree.children(Tree::TOP).map(|(_, block)| block.kind.as_str());
+    !settings.chain(blocks).any(|name| name == "unnamed_events" || MODERN.contains(&name))
 }
 
 /// Whether there is a `service stats` that says nothing about sockets.

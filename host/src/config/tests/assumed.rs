@@ -69,6 +69,10 @@ fn a_stats_process_of_2_3_looks_at_named_events_only() {
     // Nothing here is Dovecot's alone.
     check("base_dir = /x", true);
     check("unnamed_events = no", false);
+    // A part of a configuration of 2.4.
+    check("mail_driver = maildir\nprotocols = imap", true);
+    check("protocols = imap\nstats_server {\n}", true);
+    check("protocols = imap\nmail_location = maildir:~", false);
 }
 
 #[test]
