@@ -39,7 +39,8 @@ fn each(
     let input = dir.write("events.json", events::lines([events::json("a", 1)]));
     for (arguments, status) in printing(&config) {
         let mut command = command();
-        command.args(&arguments).stdin(File::open(&input).unwrap());
+        // What `demo` leaves for people to look at goes with the test.
+        command.args(&arguments).env("TMPDIR", dir.path("")).stdin(File::open(&input).unwrap());
         let done = command.stdout(output()).stderr(errors()).spawn().unwrap().wait_with_output();
         look(&arguments, done.unwrap(), status);
     }
