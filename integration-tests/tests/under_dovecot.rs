@@ -217,6 +217,36 @@ fn sessions_that_stay_over_a_kill_are_heard_again() {
 }
 
 #[test]
+fn who_has_just_connected_is_heard_over_a_reload() {
+    with_each(|dovecot| {
+        let running = Running::start(dovecot, BOTH);
+        let mut old = StatsClient::hello(running.writer());
+        running.wait_for_log("fantail: Info: fantail ", 1);
+        let process = running.fantail();
+        assert!(old.line().starts_with("VERSION\t") && old.line().starts_with("FILTER\t"));
+        // Closed now, a process of Dovecot's would stay away until 10 s after it has connected.
+        let done = running.doveadm(&["reload"]);
+        assert_eq!(done.status, Some(0), "{done:?}");
+        running.wait_for_log("Dovecot's master has gone", 1);
+        // Its successor is there for everybody else.
+        let mut new = StatsClient::hello(running.writer());
+        new.say(&[&events::stats("new", 1)]);
+        new.finish();
+        old.say(&[&events::stats("old", 1)]);
+        wait_for("both events", || {
+            let lines = running.dir.whole_lines("out");
+            let has = |name: &str| lines.iter().any(|line| line.contains(name));
+            (has("\"new\"") && has("\"old\"")).then_some(())
+        });
+        // Then it may go: it is told so, and its process ends.
+        assert_eq!(old.line(), "");
+        wait_for("the old process's end", || {
+            (!running.fantails().contains(&process)).then_some(())
+        });
+    });
+}
+
+#[test]
 fn systemd_hears_of_dovecots_start_and_end_from_dovecot_only() {
     with_each(|dovecot| {
         let dir = Workdir::new();

@@ -139,7 +139,7 @@ impl Service {
         };
         let gone = move || {
             log::info!("Dovecot's master has gone, or begins anew: stopping");
-            orders.tell(Signal::Stop);
+            orders.tell(Signal::Leave);
         };
         let talk = master.talk(open, gone)?;
         let _ = self.talk.set(talk);

@@ -4,6 +4,7 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
+    time::Instant,
 };
 
 use rustix::{
@@ -55,6 +56,8 @@ pub(super) struct Connection {
     ended: bool,
     /// How often it may still be read, once its input is no more.
     last_reads: Option<u32>,
+    /// When it was accepted.
+    since: Instant,
     /// What it is registered for with its worker's epoll; `None` if it is not.
     pub(super) interest: Option<EventFlags>,
 }
@@ -70,6 +73,7 @@ impl Connection {
             blocked_by: Vec::new(),
             ended: false,
             last_reads: None,
+            since: Instant::now(),
             interest: None,
         }
     }
@@ -168,6 +172,13 @@ impl Connection {
     pub(super) fn retire(&mut self) {
         self.stop_receiving();
         self.last_reads = Some(LAST_READS_MAX);
+    }
+
+    /// The same if it was there at that time, because its peer finds somebody else.
+    pub(super) fn part(&mut self, before: Instant) {
+        if self.since <= before && self.last_reads.is_none() {
+            self.retire();
+        }
     }
 
     /// Lets nothing more come: what has arrived can still be read.

@@ -117,6 +117,15 @@ impl Peer {
         }
     }
 
+    /// The same for one that was there at that time, because its peer finds somebody else. One of
+    /// requests stays: it is told when its request is answered.
+    pub(super) fn part(&mut self, before: Instant) {
+        match self {
+            Peer::Lines(connection) => connection.part(before),
+            Peer::Http(_) => {}
+        }
+    }
+
     /// Lets nothing more come, because the host ends: what has arrived can still be read.
     pub(super) fn stop_receiving(&mut self) {
         match self {

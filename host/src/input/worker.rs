@@ -49,6 +49,9 @@ pub enum Command {
     /// The input is no more: take no more from its connections than what has
     /// arrived.
     Retire(Arc<Input>),
+    /// The peers of lines that had connected until then find somebody else: take no more from
+    /// them than what has arrived.
+    Part(Instant),
     /// Take no more than what has arrived until now, and end.
     Finish,
     /// End at once; what is in the open batches stays there.
@@ -307,6 +310,9 @@ impl Worker {
                 }
                 Command::Reload(update, greeting) => self.reload(*update, greeting),
                 Command::Retire(input) => self.retire(&input),
+                Command::Part(before) => {
+                    self.connections.iter_mut().for_each(|(_, one)| one.part(before));
+                }
                 Command::Finish => self.finish(),
                 Command::Abandon => self.abandoned = true,
             }

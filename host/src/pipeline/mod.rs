@@ -5,6 +5,7 @@ mod entrances;
 mod exporter;
 mod handle;
 mod lane;
+mod leave;
 mod observer;
 mod order;
 mod readers;

@@ -9,6 +9,9 @@ use crate::{config::MetricConfig, queue::Wake};
 pub enum Signal {
     /// Stop: deliver what was accepted, within `shutdown_timeout`.
     Stop,
+    /// Stop as well, but let those who are connected find a successor first, which has the
+    /// sockets already.
+    Leave,
     /// Open files and connections anew.
     Reopen,
     /// Read the configuration again and go on with it.

@@ -102,9 +102,10 @@ impl Readers {
         Ok(Readers { addresses, servers })
     }
 
-    /// Leaves sockets that others have as well to them.
-    pub(super) fn leave_shared(&self) {
-        self.servers.iter().for_each(Server::leave_shared);
+    /// Leaves sockets that others have as well to them, and our own (`all`) if they are wanted by
+    /// a successor.
+    pub(super) fn leave(&self, all: bool) {
+        self.servers.iter().for_each(|server| server.leave(all));
     }
 
     /// What listens where, for messages.

@@ -45,6 +45,17 @@ const ABANDON_PATIENCE: Duration = Duration::from_millis(500);
 /// process there, one of which may pass it on.
 const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
+/// Why a host ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    /// All inputs have reached their end.
+    AllRead,
+    /// It was told to stop.
+    Stop,
+    /// It was told to leave the field to a successor.
+    Leave,
+}
+
 /// How a host's life ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -158,11 +169,15 @@ pub fn run(
     inherited.forget_unused();
     ready(&addresses);
     inherited.announce(State::Ready, &running.status());
-    let told = running.wait(orders.receiver(), reread).then(Instant::now);
+    let reason = running.wait(orders.receiver(), reread);
     life.enter(Stage::Stopping);
     // Those who opened them may need them for a successor of ours, before we have ended.
-    readers.leave_shared();
+    readers.leave(reason == Reason::Leave);
     inherited.announce(State::Stopping, "delivers what it has accepted");
+    if reason == Reason::Leave {
+        running.leave(orders.receiver());
+    }
+    let told = (reason != Reason::AllRead).then(Instant::now);
     let patience = Patience { timeout: running.config.shutdown_timeout, told };
     Ok(running.stop(patience, orders.receiver()))
 }
@@ -225,29 +240,29 @@ impl Running {
         })
     }
 
-    /// Waits until the host is told to stop (true), or all inputs have ended (false).
-    fn wait(&mut self, orders: &Receiver<Order>, reread: &mut Reread<'_>) -> bool {
+    /// Waits until there is a reason to end.
+    fn wait(&mut self, orders: &Receiver<Order>, reread: &mut Reread<'_>) -> Reason {
         while !self.has_ended() {
             select! {
                 recv(orders) -> order => match order {
                     Ok(order) => {
-                        if self.obey(order, reread) {
-                            return true;
+                        if let Some(reason) = self.obey(order, reread) {
+                            return reason;
                         }
                     }
-                    Err(_) => return true,
+                    Err(_) => return Reason::Stop,
                 },
                 // Some reader has ended.
                 recv(self.notices) -> _ => {}
             }
         }
-        false
+        Reason::AllRead
     }
 
-    /// Does what the host is told; true when that is to stop.
-    fn obey(&mut self, order: Order, reread: &mut Reread<'_>) -> bool {
+    /// Does what the host is told; a reason when that is to end.
+    fn obey(&mut self, order: Order, reread: &mut Reread<'_>) -> Option<Reason> {
         let outcome = match order.signal() {
-            Signal::Stop => Ok(()),
+            Signal::Stop | Signal::Leave => Ok(()),
             Signal::Reopen => {
                 self.reopen();
                 Ok(())
@@ -256,13 +271,17 @@ impl Running {
             Signal::AddMetric(metric) => self.add_metric(metric),
             Signal::RemoveMetric(name) => self.remove_metric(name),
         };
-        let stops = *order.signal() == Signal::Stop;
+        let reason = match order.signal() {
+            Signal::Stop => Some(Reason::Stop),
+            Signal::Leave => Some(Reason::Leave),
+            _ => None,
+        };
         order.done(outcome);
-        stops
+        reason
     }
 
     /// Each exporter opens anew before it takes its next batch.
-    fn reopen(&self) {
+    pub(super) fn reopen(&self) {
         self.tell_exporters(Control::Reopen);
     }
 

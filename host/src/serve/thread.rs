@@ -42,9 +42,16 @@ pub struct Door {
 /// removed.
 pub struct Server {
     stop: Arc<AtomicBool>,
-    leave_shared: Arc<AtomicBool>,
+    leave: Arc<Leave>,
     wake: Wake,
     thread: Option<thread::JoinHandle<()>>,
+}
+
+/// Which sockets are left.
+#[derive(Default)]
+struct Leave {
+    shared: AtomicBool,
+    own: AtomicBool,
 }
 
 impl Server {
@@ -55,26 +62,27 @@ impl Server {
     /// When the system can't start a thread.
     pub fn start(name: &str, doors: Vec<Door>, wake: Wake) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let leave_shared = Arc::new(AtomicBool::new(false));
+        let leave = Arc::<Leave>::default();
         let state = State {
             doors,
             wake: wake.clone(),
             stop: Arc::clone(&stop),
-            leave_shared: Arc::clone(&leave_shared),
+            leave: Arc::clone(&leave),
             connections: Vec::new(),
             rest_until: None,
             trouble: RateLimit::new(Duration::from_secs(60)),
         };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || state.run())?;
-        Ok(Server { stop, leave_shared, wake, thread: Some(thread) })
+        Ok(Server { stop, leave, wake, thread: Some(thread) })
     }
 }
 
 impl Server {
     /// Leaves the sockets that others have as well to them: who connects from now on waits for
-    /// our successor. Connections go on.
-    pub fn leave_shared(&self) {
-        self.leave_shared.store(true, Ordering::Release);
+    /// our successor. With `own` those that are ours alone are closed. Connections go on.
+    pub fn leave(&self, own: bool) {
+        self.leave.own.store(own, Ordering::Release);
+        self.leave.shared.store(true, Ordering::Release);
         self.wake.wake();
     }
 }
@@ -93,7 +101,7 @@ struct State {
     doors: Vec<Door>,
     wake: Wake,
     stop: Arc<AtomicBool>,
-    leave_shared: Arc<AtomicBool>,
+    leave: Arc<Leave>,
     connections: Vec<Connection>,
     /// Until when nothing is accepted.
     rest_until: Option<Instant>,
@@ -126,8 +134,9 @@ impl State {
                     self.accept(index, now);
                 }
             }
-            if self.leave_shared.load(Ordering::Acquire) {
-                self.doors.retain(|door| !door.socket.is_shared());
+            if self.leave.shared.load(Ordering::Acquire) {
+                let own = self.leave.own.load(Ordering::Acquire);
+                self.doors.retain(|door| !own && !door.socket.is_shared());
             }
             // Those that were over as soon as they were accepted, too.
             self.connections.retain(|connection| connection.phase() != Phase::Over);
