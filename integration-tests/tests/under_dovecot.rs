@@ -166,10 +166,12 @@ fn flow_on(dovecot: &Dovecot) {
 
     // A stop leaves nothing that a start would stumble over, though a client is still there.
     let _client = StatsClient::hello(running.writer());
-    let running = Running::start_in(running.stop(), dovecot, BOTH, &[]);
+    let dir = running.stop();
+    let mut log = String::from_utf8(dir.read("mail/log")).unwrap();
+    let running = Running::start_in(dir, dovecot, BOTH, &[]);
     running.login_arrives();
     let dir = running.stop();
-    let log = String::from_utf8(dir.read("mail/log")).unwrap();
+    log += str::from_utf8(&dir.read("mail/log")).unwrap();
     let expected = ["child", "killed with signal 9"];
     let is_wrong = |line: &&str| {
         line.contains("Error:") || line.contains("Fatal:") || line.contains("client_limit")
