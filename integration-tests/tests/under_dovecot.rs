@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashSet,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     os::unix::net::{UnixDatagram, UnixStream},
     path::Path,
     process::{Command, Stdio},
@@ -230,12 +230,13 @@ fn who_has_just_connected_is_heard_over_a_reload() {
         let done = running.doveadm(&["reload"]);
         assert_eq!(done.status, Some(0), "{done:?}");
         running.wait_for_log("Dovecot's master has gone", 1);
-        // Its successor is there for everybody else.
-        let mut new = StatsClient::hello(running.writer());
-        new.say(&[&events::stats("new", 1)]);
-        new.finish();
         old.say(&[&events::stats("old", 1)]);
+        // Its successor is there for everybody else; but for a moment Dovecot's sockets are not.
         wait_for("both events", || {
+            if let Ok(mut new) = UnixStream::connect(running.writer()) {
+                let said = format!("VERSION\tstats-client\t4\t0\n{}\n", events::stats("new", 1));
+                let _ = new.write_all(said.as_bytes());
+            }
             let lines = running.dir.whole_lines("out");
             let has = |name: &str| lines.iter().any(|line| line.contains(name));
             (has("\"new\"") && has("\"old\"")).then_some(())
@@ -407,9 +408,15 @@ metric exported {{
     running.doveadm(&["reload"]);
     running.wait_for_log("Dovecot's master has gone", 1);
     // It is served by the new one, as soon as that has the queue.
-    let mut client = StatsClient::hello(running.writer());
-    assert!(client.line().starts_with("VERSION\t"));
-    assert!(!running.fantails().contains(&old));
+    wait_for("the new one's greeting", || {
+        // For a moment of the reload Dovecot's sockets are not there.
+        let client = UnixStream::connect(running.writer()).ok()?;
+        let mut line = String::new();
+        BufReader::new(client).read_line(&mut line).ok()?;
+        line.starts_with("VERSION\t").then_some(())
+    });
+    // The queue is free a little before the process has ended.
+    wait_for("the end of the old", || (!running.fantails().contains(&old)).then_some(()));
     running.wait_for_log("perhaps a predecessor has not ended yet", 1);
     let log = running.log();
     assert_eq!(log.matches("trying again").count(), 1, "{log}");

@@ -22,8 +22,8 @@ use crate::{config::settings::QueueKind, input::Command};
 /// of Dovecot's, and a little for its clock.
 const COMES_BACK_AT_ONCE: Duration = Duration::from_millis(10_100);
 
-/// For so long nobody is sent away: at the moment of a reload Dovecot's master may turn away who
-/// comes back (some were, of those that were closed at once; none later).
+/// For so long nobody is sent away: at the moment of a reload Dovecot's sockets may be missing
+/// (seen with 2.4), and of those that come back just then some don't get in (2.3).
 const MASTER_SETTLES: Duration = Duration::from_secs(2);
 
 /// How often connections are looked at.
