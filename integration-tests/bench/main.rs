@@ -10,6 +10,7 @@ mod sender;
 mod systems;
 mod process;
 mod trial;
+mod silent;
 mod figure;
 mod table;
 mod machine;
@@ -76,9 +77,9 @@ fn main() {
     systems.retain(|system| wants_system(&arguments, &**system));
     let names: Vec<_> = systems.iter().map(|system| system.name()).collect();
     eprintln!("measuring {}", names.join(", "));
-    let works = WORKS.iter().filter(|work| {
-        arguments.only.is_empty() || arguments.only.iter().any(|text| work.id.contains(text))
-    });
+    let is_wanted =
+        |id: &str| arguments.only.is_empty() || arguments.only.iter().any(|text| id.contains(text));
+    let works = WORKS.iter().filter(|work| is_wanted(work.id));
     let tasks: Vec<(&'static Work, &dyn System)> = works
         .flat_map(|work| systems.iter().map(move |system| (work, &**system)))
         .filter(|(work, system)| system.can(work))
@@ -103,6 +104,19 @@ fn main() {
                 figures.events
             );
             results.add(work, &system.name(), system.note(work), figures);
+        }
+    }
+    if is_wanted(silent::ID) {
+        let events = if arguments.quick { 20_000 } else { 1_000_000 };
+        for system in &systems {
+            eprint!("{:>4} s  {}: {}: ", start.elapsed().as_secs(), silent::ID, system.name());
+            let Some(outcome) = silent::run(&**system, &loads.warm_up, events) else {
+                eprintln!("does not post");
+                continue;
+            };
+            let memory = short(outcome.peak_kib as f64 / 1024.0);
+            eprintln!("{} events, {memory} MiB, {}", outcome.events, outcome.fate);
+            results.add_silent(outcome);
         }
     }
     let text = results.markdown(&describe(&loads.main), arguments.rounds);

@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpStream},
+    os::unix::net::UnixStream,
     path::PathBuf,
     thread,
 };
@@ -32,6 +33,28 @@ impl Entrance {
                 sender.join().expect("a sender has failed, and said why");
             }
         });
+    }
+
+    /// Sends the load so often over one connection, or until the other side ends or `stop`
+    /// says so. Returns how often it was sent.
+    pub(crate) fn send_until(
+        &self,
+        load: &Load,
+        rounds: u64,
+        mut stop: impl FnMut() -> bool,
+    ) -> u64 {
+        let Entrance::StatsWriter(path) = self else { unreachable!("invariant: a work of stats") };
+        let mut stream = UnixStream::connect(path).unwrap();
+        let mut sent = 0;
+        let mut is_open = stream.write_all(GREETING.as_bytes()).is_ok();
+        while is_open && sent < rounds && !stop() {
+            is_open = stream.write_all(&load.stats).is_ok();
+            sent += u64::from(is_open);
+        }
+        // Until everything is read, or nobody is there to read it.
+        let _ = stream.shutdown(Shutdown::Write);
+        let _ = stream.read_to_end(&mut Vec::new());
+        sent
     }
 
     fn send_one(&self, load: &Load, rounds: u64) {

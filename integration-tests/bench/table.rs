@@ -5,6 +5,7 @@ use std::{fmt::Write as _, fs, path::Path};
 use crate::{
     figure::{Spread, short},
     machine,
+    silent::Outcome,
     trial::Figures,
     work::{ONE_WORKER, TWO_WORKERS, WORKS, Work},
 };
@@ -13,6 +14,7 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Results {
     rows: Vec<Row>,
+    silent: Vec<Outcome>,
 }
 
 /// What one system showed at one work, a trial for each round.
@@ -68,6 +70,11 @@ impl Results {
         self.rows.push(Row { work, system: system.to_owned(), note, rounds: vec![figures] });
     }
 
+    /// Adds what became of a system at a server that never answers.
+    pub(crate) fn add_silent(&mut self, outcome: Outcome) {
+        self.silent.push(outcome);
+    }
+
     /// Everything, as Markdown.
     pub(crate) fn markdown(&self, load: &str, rounds: usize) -> String {
         let mut text = String::new();
@@ -83,6 +90,7 @@ impl Results {
         self.write_metrics(&mut text);
         self.write_workers(&mut text);
         self.write_memory(&mut text);
+        self.write_silent(&mut text);
         text
     }
 
@@ -96,6 +104,9 @@ impl Results {
     }
 
     fn write_works(&self, text: &mut String) {
+        if self.rows.is_empty() {
+            return;
+        }
         text.push_str(
             "| work | system | CPU s / million events | to Fantail | events / s | peak MiB |\n\
              | --- | --- | --: | --: | --: | --: |\n",
@@ -165,6 +176,22 @@ impl Results {
                  | system | one worker | two workers | ratio |\n| --- | --: | --: | --: |\n",
             );
             text.push_str(&lines);
+        }
+    }
+
+    /// What becomes of who posts to a server that never answers.
+    fn write_silent(&self, text: &mut String) {
+        if self.silent.is_empty() {
+            return;
+        }
+        text.push_str(
+            "\nOne POST for each event, to a server that takes requests and never answers:\n\n\
+             | system | events sent | peak MiB | what became of it |\n| --- | --: | --: | --- |\n",
+        );
+        for Outcome { system, events, peak_kib, fate } in &self.silent {
+            let events = short(*events as f64);
+            let peak = short(*peak_kib as f64 / 1024.0);
+            writeln!(text, "| {system} | {events} | {peak} | {fate} |").unwrap();
         }
     }
 

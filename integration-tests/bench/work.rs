@@ -48,6 +48,8 @@ pub(crate) enum Sink {
     Drop(&'static str),
     /// They are written as lines of JSON into a file.
     JsonFile,
+    /// They are posted as JSON, one by one, to this port.
+    JsonHttp(u16),
 }
 
 const fn stats(id: &'static str, title: &'static str, sink: Sink) -> Work {

@@ -59,11 +59,21 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// How much memory of a process is resident, and how much was at most, in KiB.
+///
+/// # Panics
+///
+/// When it has ended.
 pub fn memory_kib(pid: u32) -> (u64, u64) {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    living_memory_kib(pid).expect("the process runs")
+}
+
+/// The same; `None` when the process has ended.
+pub fn living_memory_kib(pid: u32) -> Option<(u64, u64)> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.trim_end_matches("kB").trim().parse().unwrap()
+        // Who has ended and is not waited for has no memory.
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim_end_matches("kB").trim().parse().ok()
     };
-    (field("VmRSS:"), field("VmHWM:"))
+    Some((field("VmRSS:")?, field("VmHWM:")?))
 }

@@ -13,7 +13,9 @@ fn the_benchmark_measures_without_a_loss() {
     let mut bench = Command::new(env!("CARGO_BIN_EXE_fantail-bench"));
     bench.arg("--quick").arg("--write").arg(document);
     // A work of each kind; those with thousands of filters take their time in a debug build.
-    for work in ["count", "json-file", "two-workers", "tcp-fifth", "tcp-users-1000"] {
+    for work in
+        ["count", "json-file", "two-workers", "tcp-fifth", "tcp-users-1000", "silent-server"]
+    {
         bench.args(["--only", work]);
     }
     let done = bench.output().unwrap();
@@ -27,6 +29,7 @@ fn the_benchmark_measures_without_a_loss() {
         "| JSON lines by TCP, a fifth passes, to a file | Fantail ",
         "| the same with 1,000 such routes | Fantail ",
         "| TCP, one route | Fantail ",
+        "never answers:\n\n| system | events sent | peak MiB | what became of it |",
     ] {
         assert!(document.contains(row), "no row {row} in\n{document}");
     }

@@ -41,6 +41,7 @@ impl StatsProcess {
             Sink::Drop(format) => (format, "drop"),
             Sink::JsonFile if self.dovecot.generation() == Generation::V2_3 => ("json", "log"),
             Sink::JsonFile => ("json", "file\n  file_path = $DIR/out"),
+            Sink::JsonHttp(port) => return self.posting(port),
         };
         match self.dovecot.generation() {
             Generation::V2_3 => format!(
@@ -52,6 +53,22 @@ impl StatsProcess {
                  driver = {driver}\n}}"
             ),
         }
+    }
+
+    /// The exporter by HTTP, and Dovecot's own default limit on memory; elsewhere there is none.
+    fn posting(&self, port: u16) -> String {
+        let url = format!("http://127.0.0.1:{port}/");
+        let exporter = match self.dovecot.generation() {
+            Generation::V2_3 => format!(
+                "event_exporter sink {{\n  format = json\n  format_args = time-rfc3339\n  \
+                 transport = http-post\n  transport_args = {url}\n}}"
+            ),
+            Generation::V2_4 => format!(
+                "event_exporter sink {{\n  format = json\n  time_format = rfc3339\n  \
+                 driver = http-post\n  http_post_url = {url}\n}}"
+            ),
+        };
+        exporter + "\nservice stats {\n  vsz_limit = 256 M\n}"
     }
 }
 
@@ -108,5 +125,15 @@ impl Running for RunningStats {
     fn finish(self: Box<Self>, expected: &Expected) {
         let counted: u64 = self.server.counts().iter().sum();
         assert_eq!(counted, expected.payloads, "events that all metrics counted together");
+    }
+
+    fn fate(self: Box<Self>, _expected: &Expected) -> String {
+        let log = std::fs::read(self.server.log_path()).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let last_words = |line: &str| {
+            let said = ["Fatal: ", "Panic: "].into_iter().find_map(|at| line.split_once(at))?;
+            Some(format!("ended: `{}`", said.1.replace('|', "\\|")))
+        };
+        log.lines().find_map(last_words).unwrap_or_else(|| "runs".to_owned())
     }
 }

@@ -33,6 +33,14 @@ pub(super) fn installed() -> Vec<Box<dyn System>> {
     systems
 }
 
+/// A queue of 32 MiB that drops, as whoever feeds it is not to wait.
+fn posting(port: u16) -> String {
+    format!(
+        "driver = http-post\n http_post_url = http://127.0.0.1:{port}/\n \
+         queue_max_size = 32 MiB\n queue_full = drop_oldest"
+    )
+}
+
 impl System for Fantail {
     fn name(&self) -> String {
         self.name.clone()
@@ -49,8 +57,9 @@ impl System for Fantail {
         };
         let driver = match work.sink {
             Sink::Count => None,
-            Sink::Drop(format) => Some((format, "driver = drop")),
-            Sink::JsonFile => Some(("json", "driver = file\n file_path = $DIR/out")),
+            Sink::Drop(format) => Some((format, "driver = drop".to_owned())),
+            Sink::JsonFile => Some(("json", "driver = file\n file_path = $DIR/out".to_owned())),
+            Sink::JsonHttp(port) => Some(("json", posting(port))),
         };
         let exporter = driver.map(|(format, driver)| {
             format!("event_exporter sink {{\n format = {format}\n {driver}\n}}")
@@ -108,5 +117,14 @@ impl Running for RunningFantail {
             assert_eq!(exporter.matched, expected.payloads, "events that passed");
             assert_eq!(exporter.delivered, expected.payloads, "payloads that were delivered");
         }
+    }
+
+    fn fate(self: Box<Self>, expected: &Expected) -> String {
+        let ended = self.host.stop().expect_status(75);
+        let exporter = ended.exporter("sink");
+        let (dropped, left) = (exporter.dropped("queue_full"), exporter.dropped("shutdown"));
+        assert_eq!(exporter.matched, expected.payloads, "events that passed");
+        assert_eq!((exporter.delivered, dropped + left), (0, expected.payloads), "its ledger");
+        format!("runs; {left} wait, {dropped} are dropped and counted")
     }
 }

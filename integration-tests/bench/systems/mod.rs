@@ -60,6 +60,14 @@ pub(crate) trait Running {
     ///
     /// When it counted something else.
     fn finish(self: Box<Self>, expected: &Expected);
+
+    /// Stops it, after nothing of what was expected could be delivered, and says in a few words
+    /// what had become of it.
+    ///
+    /// # Panics
+    ///
+    /// When it runs and counted something else.
+    fn fate(self: Box<Self>, expected: &Expected) -> String;
 }
 
 /// A file that a system writes.
@@ -214,6 +222,10 @@ impl Running for LineServer {
 
     fn finish(self: Box<Self>, _expected: &Expected) {
         // Its file is all that it has to show, and that is compared for every system.
+    }
+
+    fn fate(self: Box<Self>, _expected: &Expected) -> String {
+        unreachable!("invariant: it does no work with HTTP")
     }
 }
 
