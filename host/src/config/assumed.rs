@@ -186,8 +186,7 @@ fn is_of_2_3(tree: &Tree) -> bool {
 /// Whether there is a `service stats` that says nothing about sockets.
 fn has_service_without_sockets(tree: &Tree) -> bool {
     tree.children(Tree::TOP).any(|(id, block)| {
-        block.kind.as_str() == "service"
-            && block.name.as_ref().is_some_and(|name| name.as_str() == "stats")
+        dovecot::is_stats(block)
             && !tree.children(id).any(|(_, inner)| inner.kind.as_str() == "unix_listener")
     })
 }
