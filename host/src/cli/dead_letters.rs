@@ -20,6 +20,7 @@ use super::{
     table::{Side, Table},
 };
 use crate::{
+    config::counted,
     dead_letters::{self, DeadLetters, Letter, Wanted, look},
     exit_code::Exit,
     spool::{Directory, ErrorKind, micros_now},
@@ -182,8 +183,7 @@ fn list(args: &ListArgs) -> Result<(), Failure> {
         })?;
     }
     if !args.json && count > 0 {
-        let letters = if count == 1 { "dead letter" } else { "dead letters" };
-        out!("{}\n{count} {letters}, {bytes} bytes\n", table.text());
+        out!("{}\n{}, {bytes} bytes\n", table.text(), counted(count, "dead letter"));
     }
     Ok(())
 }
@@ -257,11 +257,8 @@ fn order(args: &SomeArgs, what: &str) -> Result<(), Failure> {
             Some(count) => count,
             None => tell(&args.reader, what, &exporter, &ids)?,
         };
-        let letters = if count == 1 { "dead letter" } else { "dead letters" };
-        match what {
-            "DROP" => outln!("{exporter}: {count} {letters} dropped"),
-            _ => outln!("{exporter}: {count} {letters} to be sent again"),
-        }
+        let done = if what == "DROP" { "dropped" } else { "to be sent again" };
+        outln!("{exporter}: {} {done}", counted(count, "dead letter"));
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use super::{
     reader::{Failure, Host, ReaderArgs},
     table::{Side, Table},
 };
+use crate::config::counted;
 use crate::exit_code::Exit;
 
 /// How to show which host's ledger.
@@ -181,8 +182,7 @@ fn letters(exporter: &Value) -> String {
         said.push(format!("{replayed} replayed"));
     }
     if let Some(kept) = exporter["dead_letters"]["payloads"].as_u64().filter(|count| *count > 0) {
-        let letters = if kept == 1 { "letter" } else { "letters" };
-        said.push(format!("{kept} dead {letters} kept"));
+        said.push(format!("{} kept", counted(kept, "dead letter")));
     }
     said.join(", ")
 }
@@ -192,8 +192,7 @@ fn breaker(exporter: &Value) -> String {
     let breaker = &exporter["breaker"];
     let failures = match breaker["failures"].as_u64() {
         None | Some(0) => return String::new(),
-        Some(1) => "1 failure".to_owned(),
-        Some(failures) => format!("{failures} failures"),
+        Some(failures) => counted(failures, "failure"),
     };
     let mut text = match word(&breaker["state"]) {
         "open" => "breaker open: ",
