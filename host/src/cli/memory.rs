@@ -1,21 +1,14 @@
 //! How much memory a host with a configuration takes at most. `docs/delivery.md` has the sum in
 //! words; the program itself and the groups of its metrics come on top.
 
-use crate::config::{
-    Config, ExporterConfig, InputConfig,
-    settings::{HttpConfig, InputDriver, QueueKind},
+use crate::{
+    config::{
+        Config, ExporterConfig, InputConfig,
+        settings::{HttpConfig, InputDriver, QueueKind},
+    },
+    input::HTTP_HEAD_MAX,
+    queue::{DISK_MEMORY_MAX, SPARE_MEMORY_MAX},
 };
-
-/// Emptied batches that an exporter's queue keeps for their memory: 16 of 1 MiB, see
-/// `SPARE_BYTES_MAX` in `queue/memory.rs`.
-const SPARES: u64 = 16 << 20;
-
-/// What is being written to a spool and not synced yet: a group of batches, their records, and the
-/// reader's window.
-const UNSYNCED: u64 = 9 << 20;
-
-/// The head of a request, before its body is counted.
-const HTTP_HEAD: u64 = 64 << 10;
 
 /// Bytes at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +55,8 @@ fn of_exporter(exporter: &ExporterConfig, config: &Config, workers: u64) -> u64 
         sum(readers.map(|input| open(input.line_limit))),
         // With the driver, and on its way there.
         largest.saturating_mul(2),
-        SPARES,
-        if exporter.queue == QueueKind::Memory { 0 } else { UNSYNCED },
+        SPARE_MEMORY_MAX as u64,
+        if exporter.queue == QueueKind::Memory { 0 } else { DISK_MEMORY_MAX as u64 },
     ])
 }
 
@@ -77,7 +70,7 @@ fn of_input(input: &InputConfig, workers: u64) -> u64 {
             lines(*max_connections)
         }
         InputDriver::Http(http) => sum([
-            HTTP_HEAD.saturating_mul(http.max_connections as u64),
+            (HTTP_HEAD_MAX as u64).saturating_mul(http.max_connections as u64),
             http.requests_max_size,
             http.request_max_size.saturating_mul(workers),
         ]),

@@ -20,7 +20,7 @@ mod share;
 mod worker;
 
 pub use greeting::Greeting;
-pub use http::{HttpPlan, HttpSession, Memory, SecretFiles, Secrets};
+pub use http::{HTTP_HEAD_MAX, HttpPlan, HttpSession, Memory, SecretFiles, Secrets};
 pub use listener::{Listener, ListenerThread};
 pub use reader::{Reader, Source};
 pub use seat::Seat;

@@ -26,6 +26,12 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// larger, and none counts as waiting.
 const SPARE_BYTES_MAX: usize = 1 << 20;
 
+/// How many spare batches are kept.
+const SPARES_MAX: usize = 16;
+
+/// The bytes that spare batches take at most, in one queue.
+pub const SPARE_MEMORY_MAX: usize = SPARES_MAX * SPARE_BYTES_MAX;
+
 /// What happens to a batch that does not fit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum QueueFull {
@@ -125,7 +131,7 @@ impl Queue {
     ) -> Self {
         // How many batches there are is bounded by their bytes: small ones must not fill it earlier.
         let (sender, receiver) = unbounded();
-        let (spare_sender, spare) = bounded(16);
+        let (spare_sender, spare) = bounded(SPARES_MAX);
         Queue {
             exporter: exporter.to_owned(),
             sender,

@@ -15,8 +15,8 @@ mod wake;
 
 pub use batch::Batch;
 pub use disk::{Disk, DiskPlan, DiskUse};
-pub use memory::{Producer, Pushed, Queue, QueueFull};
+pub use memory::{Producer, Pushed, Queue, QueueFull, SPARE_MEMORY_MAX};
 pub use outlet::{Outlet, Wants};
 pub use receipt::{Promise, Receipt, Standing};
-pub use spooler::{Opening, Spooler};
+pub use spooler::{DISK_MEMORY_MAX, Opening, Spooler};
 pub use wake::Wake;

@@ -15,7 +15,10 @@ use super::{
     trouble::{self, Trouble},
 };
 use crate::{
-    spool::{self, Directory, ErrorKind, Opened, Options, Payload, Reader, Stop, Storage, Writer},
+    spool::{
+        self, Directory, ErrorKind, Opened, Options, Payload, Reader, Stop, Storage, UNSYNCED_MAX,
+        Writer,
+    },
     telemetry::{
         ledger::{DropReason, ExporterLedger},
         log::RateLimit,
@@ -34,6 +37,11 @@ const SUCCESSION_TICK: Duration = Duration::from_millis(20);
 
 /// What is synced together at most, in bytes of payloads.
 const GROUP_BYTES: usize = 4 << 20;
+
+/// The bytes that a queue on disk takes in memory besides what waits there, at most: the group
+/// that is being written, what of it is not synced yet, and, within another MiB, the records'
+/// headers and the reader's window.
+pub const DISK_MEMORY_MAX: usize = GROUP_BYTES + UNSYNCED_MAX + (1 << 20);
 
 /// The pause after the disk has failed.
 const FAILURE_PAUSE: Duration = Duration::from_millis(500);

@@ -137,7 +137,7 @@ pub use gauge::{Gauge, SpoolFigures};
 pub use reader::{Acknowledgement, Reader};
 pub use storage::Storage;
 pub use taken::Taken;
-pub use writer::Writer;
+pub use writer::{UNSYNCED_MAX, Writer};
 
 use crate::queue::Batch;
 

@@ -12,7 +12,7 @@ use super::{
 
 /// Bytes that are kept in memory, since they aren't synced: with more, the writer syncs
 /// on its own.
-const UNSYNCED_MAX: usize = 4 << 20;
+pub const UNSYNCED_MAX: usize = 4 << 20;
 
 /// Where a writer goes on.
 pub(super) struct Going {

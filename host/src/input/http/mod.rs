@@ -43,7 +43,7 @@ use std::{
 
 pub(super) use connection::HttpConnection;
 pub use secrets::{SecretFiles, Secrets};
-pub use session::HttpSession;
+pub use session::{HTTP_HEAD_MAX, HttpSession};
 use window::Window;
 
 use crate::decode::Protocol;

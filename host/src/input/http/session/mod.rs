@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The largest head of a request, in bytes.
-const HEAD_MAX: usize = 64 << 10;
+pub const HTTP_HEAD_MAX: usize = 64 << 10;
 
 /// How long a peer may go on sending after the last answer. To close before it has stopped could
 /// destroy the answer on its way.
@@ -100,7 +100,7 @@ impl HttpSession {
         let plan = seat.input().http.as_ref()?;
         let changes = plan.memory.changes();
         let plan = plan.memory.current().unwrap_or_else(|| Arc::clone(plan));
-        let limits = Limits { head: HEAD_MAX, body: plan.request_max };
+        let limits = Limits { head: HTTP_HEAD_MAX, body: plan.request_max };
         Some(HttpSession {
             codec: Codec::new(limits),
             json: None,
