@@ -31,7 +31,7 @@ pub use command::{Done, binary, build_dir, command, fantail, feed, run, status};
 pub use host::{Ended, Host, Starting};
 pub use ledger::{Counts, ExporterLedger, InputLedger};
 pub use small_disk::SmallDisk;
-pub use workdir::{Workdir, data, repository};
+pub use workdir::{IN, OUT, Workdir, data, repository};
 
 use std::{
     thread,

@@ -10,6 +10,27 @@ use tempfile::TempDir;
 
 use crate::{build_dir, wait_for};
 
+/// An input of a configuration: lines, at `$DIR/in.sock`.
+pub const IN: &str = "
+input in {
+  driver = unix
+  path = $DIR/in.sock
+}
+";
+
+/// The end of a configuration: every named event, as a line of JSON in `$DIR/out`.
+pub const OUT: &str = "
+event_exporter out {
+  driver = file
+  file_path = $DIR/out
+  format = json
+}
+metric all {
+  filter = event=*
+  exporter = out
+}
+";
+
 /// A directory that is gone when the test has ended.
 #[derive(Debug)]
 pub struct Workdir {

@@ -198,16 +198,26 @@ fn what_a_server_refuses_becomes_a_dead_letter() {
     host.stop().expect_status(0);
 }
 
+/// An event of some 50 KB.
+fn long(n: usize) -> String {
+    events::json_with("e", &format!("\"n\":{n},\"x\":\"{}\"", "x".repeat(50_000)))
+}
+
+/// A host with less room for dead letters than 30 events take, to which all of them were sent;
+/// and what its exporter shows then.
+fn overfilled(server: &HttpSink, dir: &Workdir) -> (Host, Value) {
+    let more = format!("{KEEP}  dead_letters_max_size = 1M\n  queue_max_size = 64 MiB");
+    let host = Host::start(dir, &config(server, &more));
+    send_unix(dir.path("in.sock"), &events::lines((0..30).map(long)));
+    let seen = wait_for_exporter(dir, "all to have ended", |seen| seen["queued"] == 0);
+    (host, seen)
+}
+
 #[test]
 fn a_full_directory_of_dead_letters_drops_and_says_so() {
     let (server, _) = picky_server(400, |_| true);
     let dir = Workdir::new();
-    let more = format!("{KEEP}  dead_letters_max_size = 1M\n  queue_max_size = 64 MiB");
-    let host = Host::start(&dir, &config(&server, &more));
-    let long =
-        |n: usize| events::json_with("e", &format!("\"n\":{n},\"x\":\"{}\"", "x".repeat(50_000)));
-    send_unix(dir.path("in.sock"), &events::lines((0..30).map(long)));
-    let seen = wait_for_exporter(&dir, "all to have ended", |seen| seen["queued"] == 0);
+    let (host, seen) = overfilled(&server, &dir);
     let count = |value: &Value| value.as_u64().unwrap();
     let kept = count(&seen["dead_lettered"]["refused"]);
     assert_eq!((count(&seen["dropped"]["not_kept"]), count(&seen["matched"])), (30 - kept, 30));
@@ -229,8 +239,6 @@ fn a_full_disk_keeps_exactly_the_letters_that_are_counted() {
     let Some(disk) = SmallDisk::mount(&dir.path("state"), 1024) else { return };
     disk.fill(600);
     let host = Host::start(&dir, &config(&server, KEEP));
-    let long =
-        |n: usize| events::json_with("e", &format!("\"n\":{n},\"x\":\"{}\"", "x".repeat(50_000)));
     let send = |from: usize, to: usize| {
         send_unix(dir.path("in.sock"), &events::lines((from..to).map(long)));
         wait_for_exporter(&dir, "all to have ended", |seen| {
@@ -257,12 +265,7 @@ fn a_full_disk_keeps_exactly_the_letters_that_are_counted() {
 fn a_letter_that_is_refused_again_stays_where_there_is_no_room_for_another() {
     let (server, is_well) = picky_server(400, |_| true);
     let dir = Workdir::new();
-    let more = format!("{KEEP}  dead_letters_max_size = 1M\n  queue_max_size = 64 MiB");
-    let host = Host::start(&dir, &config(&server, &more));
-    let long =
-        |n: usize| events::json_with("e", &format!("\"n\":{n},\"x\":\"{}\"", "x".repeat(50_000)));
-    send_unix(dir.path("in.sock"), &events::lines((0..30).map(long)));
-    let seen = wait_for_exporter(&dir, "all to have ended", |seen| seen["queued"] == 0);
+    let (host, seen) = overfilled(&server, &dir);
     let not_kept = seen["dropped"]["not_kept"].clone();
     let before = listed(&dir);
     assert!((5..25).contains(&before.len()), "{seen}");

@@ -9,32 +9,13 @@ use std::{
 };
 
 use fantail_integration_tests::{
-    Host, Starting, Workdir, data, events,
+    Host, IN, OUT, Starting, Workdir, data, events,
     expect::{normal_json, same_lines},
     fantail,
     peers::{HttpSink, Reply, SilentSink, StatsClient, send_unix},
     wait_for,
 };
 use rustix::process::Signal;
-
-const OUT: &str = "
-event_exporter out {
-  driver = file
-  file_path = $DIR/out
-  format = json
-}
-metric all {
-  filter = event=*
-  exporter = out
-}
-";
-
-const IN: &str = "
-input in {
-  driver = unix
-  path = $DIR/in.sock
-}
-";
 
 fn one_event() -> Vec<u8> {
     events::lines([events::json("e", 1)])

@@ -9,7 +9,7 @@ use std::{
 };
 
 use fantail_integration_tests::{
-    Host, Workdir, events,
+    Host, OUT, Workdir, events,
     peers::{HttpSink, LineSink, Reply, SilentSink, send_unix},
 };
 use rustix::process::Signal;
@@ -193,9 +193,7 @@ fn a_host_whose_inputs_have_all_ended_ends() {
     let dir = Workdir::new();
     dir.write("a.json", events::lines([events::json("a", 1)]));
     dir.write("b.json", events::lines([events::json("b", 1), events::json("b", 2)]));
-    let mut host = Host::start(
-        &dir,
-        "
+    let inputs = "
 input a {
   driver = file
   path = $DIR/a.json
@@ -207,17 +205,8 @@ input b {
 input c {
   driver = stdin
 }
-event_exporter out {
-  driver = file
-  file_path = $DIR/out
-  format = json
-}
-metric all {
-  filter = event=*
-  exporter = out
-}
-",
-    );
+";
+    let mut host = Host::start(&dir, &(inputs.to_owned() + OUT));
     dir.wait_for_lines("out", 3);
     assert!(host.is_running(), "standard input is still open");
     drop(host.take_stdin());

@@ -17,7 +17,7 @@ use std::{
 };
 
 use fantail_integration_tests::{
-    Workdir, binary, events,
+    OUT, Workdir, binary, events,
     peers::{StatsClient, send_unix},
     wait_for,
 };
@@ -33,15 +33,6 @@ input dovecot {
   mode = $MODE
 }
 $READER
-event_exporter out {
-  driver = file
-  file_path = $DIR/out
-  format = json
-}
-metric all {
-  filter = event=*
-  exporter = out
-}
 ";
 
 const READER: &str = "
@@ -52,7 +43,7 @@ listener reader {
 ";
 
 fn config(mode: &str, reader: &str) -> String {
-    CONFIG.replace("$MODE", mode).replace("$READER", reader)
+    CONFIG.replace("$MODE", mode).replace("$READER", reader) + OUT
 }
 
 /// What stands in for systemd.

@@ -3,7 +3,7 @@
 //! `service` and `added`.
 
 use fantail_integration_tests::{
-    Host, Workdir,
+    Host, OUT, Workdir,
     peers::dovecot::{Imap, MailServer},
 };
 
@@ -14,18 +14,8 @@ fn a_long_command_costs_no_more_than_its_own_event() {
     with_each(|dovecot| {
         let dir = Workdir::new();
         MailServer::prepare(&dir);
-        let config = "
-event_exporter out {
-  driver = file
-  file_path = $DIR/out
-  format = json
-}
-metric commands {
-  filter = event=imap_command_finished
-  exporter = out
-}
-";
-        let host = Host::start(&dir, &(inputs(&dir) + config));
+        let config = OUT.replace("event=*", "event=imap_command_finished");
+        let host = Host::start(&dir, &(inputs(&dir) + &config));
         let server = MailServer::start(dovecot, &dir);
         let mut imap = Imap::login(&server.ports(), "user").unwrap();
         imap.command("SELECT INBOX").unwrap();

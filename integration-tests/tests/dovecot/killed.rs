@@ -8,7 +8,7 @@ use std::{
 };
 
 use fantail_integration_tests::{
-    Host, Workdir,
+    Host, OUT, Workdir,
     peers::dovecot::{Imap, MailServer, Ports},
     wait_for,
 };
@@ -27,18 +27,6 @@ const USERS: usize = 6;
 
 /// The parts of the test.
 const PARTS: [&str; 3] = ["before", "without it", "after"];
-
-const CONFIG: &str = "
-event_exporter out {
-  driver = file
-  file_path = $DIR/out
-  format = json
-}
-metric all {
-  filter = event=imap_command_finished
-  exporter = out
-}
-";
 
 /// How long one command took, and in which part of the test it was given.
 struct Took {
@@ -90,7 +78,7 @@ fn a_killed_host_disturbs_no_command() {
     with_each(|dovecot| {
         let dir = Workdir::new();
         MailServer::prepare(&dir);
-        let config = inputs(&dir) + CONFIG;
+        let config = inputs(&dir) + &OUT.replace("event=*", "event=imap_command_finished");
         let mut host = Host::start(&dir, &config);
         let server = MailServer::start(dovecot, &dir);
         let ports = server.ports();

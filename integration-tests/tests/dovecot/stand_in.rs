@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use fantail_integration_tests::{
-    Host, Workdir,
+    Host, OUT, Workdir,
     expect::same_set,
     peers::{
         HttpSink, LineSink, Reply,
@@ -153,37 +153,26 @@ fn of_five_hundred_sessions_at_once_nothing_is_lost() {
 
 #[test]
 fn a_restarted_mail_server_is_heard_again() {
-    const EXPORTER: &str = "
-event_exporter json {
-  driver = file
-  file_path = $DIR/out.json
-  format = json
-}
-metric json {
-  filter = event=*
-  exporter = json
-}
-";
     with_each(|dovecot| {
         let dir = Workdir::new();
         MailServer::prepare(&dir);
-        let host = Host::start(&dir, &(inputs(&dir) + EXPORTER));
+        let host = Host::start(&dir, &(inputs(&dir) + OUT));
         let mut told_before = 0;
         for seed in 1..=3 {
             let server = MailServer::start(dovecot, &dir);
             let done = Script { seed, users: 3 }.play(&server.ports());
             server.stop();
             wait_for("what the users of this start did", || {
-                let lines = dir.lines("out.json").split_off(told_before);
+                let lines = dir.lines("out").split_off(told_before);
                 let told = told(&lines);
                 done.iter().all(|did| told.get(&did.user) == Some(did)).then_some(())
             });
-            told_before = dir.lines("out.json").len();
+            told_before = dir.lines("out").len();
         }
         let ended = host.stop().expect_status(0);
         for input in ["dovecot", "login"] {
             assert!(ended.input(input).rejected.is_empty(), "{:?}", ended.input(input));
         }
-        assert_eq!(dir.lines("out.json").len(), told_before);
+        assert_eq!(dir.lines("out").len(), told_before);
     });
 }

@@ -2,7 +2,7 @@
 //! process: what happens twice is told twice, event by event.
 
 use fantail_integration_tests::{
-    Host, Workdir,
+    Host, OUT, Workdir,
     expect::same_set,
     peers::dovecot::{Dovecot, Generation, MailServer, Script},
 };
@@ -107,18 +107,7 @@ fn play(server: &MailServer, seed: u64) {
 fn with_fantail(dovecot: &Dovecot, seed: u64) -> Vec<String> {
     let dir = Workdir::new();
     MailServer::prepare(&dir);
-    let config = "
-event_exporter out {
-  driver = file
-  file_path = $DIR/out
-  format = json
-}
-metric all {
-  filter = event=*
-  exporter = out
-}
-";
-    let host = Host::start(&dir, &(inputs(&dir) + config));
+    let host = Host::start(&dir, &(inputs(&dir) + OUT));
     let server = MailServer::start(dovecot, &dir);
     play(&server, seed);
     server.stop();
