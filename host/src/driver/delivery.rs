@@ -16,6 +16,7 @@ use fantail_sdk::abi::{DriverInstance, RawSent, send_status};
 use super::{
     Breaker, Control, Exporter, Recovered, RetryPlan,
     burial::Replaying,
+    pace::{NAP, Pace},
     trials::{Brought, Trials},
 };
 use crate::{
@@ -56,6 +57,7 @@ pub(super) struct Delivery {
     /// `None` after the instance stopped or panicked, until a new one is made.
     driver: Option<DriverInstance>,
     commands: Receiver<Control>,
+    pace: Pace,
     breaker: Breaker,
     /// What was last told of it.
     shown: CircuitFigures,
@@ -96,6 +98,7 @@ impl Delivery {
             shown: CircuitFigures::default(),
             driver: Some(driver),
             commands,
+            pace: Pace::default(),
             finishing: false,
             retiring: false,
             abandoned,
@@ -118,6 +121,7 @@ impl Delivery {
         while !self.is_over() {
             let replayed = self.replay();
             if let Some(batch) = self.outlet.take() {
+                self.pace.came(Duration::ZERO);
                 self.deliver(batch);
                 self.obey_all();
                 continue;
@@ -126,6 +130,10 @@ impl Delivery {
                 self.obey_all();
                 continue;
             }
+            if self.pace.is_fast() && self.nap() {
+                continue;
+            }
+            let waits = Instant::now();
             let arrived = select! {
                 recv(self.outlet.memory_calls()) -> batch => batch.ok(),
                 recv(self.outlet.disk_calls()) -> _ => None,
@@ -139,6 +147,7 @@ impl Delivery {
                 }
             };
             if let Some(batch) = arrived {
+                self.pace.came(waits.elapsed());
                 let batch = self.outlet.arrived(batch);
                 self.deliver(batch);
             }
@@ -154,6 +163,21 @@ impl Delivery {
         }
         let abandoned = self.abandoned.load(Ordering::Relaxed);
         self.outlet.close(if abandoned { ABANDONED_CLOSE } else { CLOSE });
+    }
+
+    /// Lets batches gather for a moment. False where that can't be: each has to be waited for.
+    fn nap(&mut self) -> bool {
+        let Some(many) = self.outlet.many_calls() else { return false };
+        let command = select! {
+            recv(many) -> _ => None,
+            recv(self.commands) -> command => Some(command.unwrap_or(Control::Finish)),
+            default(NAP) => None,
+        };
+        self.pace.napped();
+        if let Some(command) = command {
+            self.obey(command);
+        }
+        true
     }
 
     /// Whether there is nothing left to do, or what is left is for somebody else.

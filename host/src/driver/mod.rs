@@ -8,6 +8,7 @@ mod breaker;
 mod burial;
 mod delivery;
 mod exporter;
+mod pace;
 mod trials;
 
 pub use backoff::{Backoff, Pauses};

@@ -15,12 +15,9 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-
-use super::Batch;
+use super::{Batch, signal::Signal};
 use crate::spool::{Amount, Gauge, SpoolFigures};
 
 /// How a queue uses the disk.
@@ -71,34 +68,6 @@ pub(super) struct Turn {
     pub(super) held: Option<Batch>,
     /// A batch that the exporter could not deliver before it ended.
     pub(super) given_back: Option<Batch>,
-}
-
-/// Wakes one thread, however often it is called.
-#[derive(Debug)]
-pub(super) struct Signal {
-    sender: Sender<()>,
-    receiver: Receiver<()>,
-}
-
-impl Signal {
-    fn new() -> Self {
-        let (sender, receiver) = bounded(1);
-        Signal { sender, receiver }
-    }
-
-    pub(super) fn call(&self) {
-        // When there is a call already, one is enough.
-        let _ = self.sender.try_send(());
-    }
-
-    pub(super) fn calls(&self) -> &Receiver<()> {
-        &self.receiver
-    }
-
-    /// Waits for a call, at most so long.
-    pub(super) fn wait(&self, patience: Duration) {
-        let _ = self.receiver.recv_timeout(patience);
-    }
 }
 
 impl Disk {

@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use super::{
     Batch, Receipt, Wake,
     disk::{Disk, DiskUse},
+    signal::Signal,
 };
 use crate::telemetry::{
     ledger::{DropReason, ExporterLedger},
@@ -77,6 +78,8 @@ pub struct Queue {
     disk: Option<Arc<Disk>>,
     /// How many [`Producer`]s there are.
     producers: AtomicUsize,
+    /// The queue has become so full that an exporter's thread that rests should not.
+    filling: Signal,
     /// Set by a worker that found no room, cleared by the thread that makes some.
     room_wanted: AtomicBool,
     wakes: Mutex<Vec<Wake>>,
@@ -144,6 +147,7 @@ impl Queue {
             ledger,
             disk: None,
             producers: AtomicUsize::new(0),
+            filling: Signal::new(),
             room_wanted: AtomicBool::new(false),
             wakes: Mutex::new(Vec::new()),
             drops: RateLimit::new(LOG_INTERVAL),
@@ -310,6 +314,10 @@ impl Queue {
             return Some(batch);
         };
         self.sender.send(batch).expect("invariant: the queue itself has a receiver");
+        let quarter = self.bytes_max / 4;
+        if before < quarter && before + cost >= quarter {
+            self.filling.call();
+        }
         if let Some(disk) = spills {
             if before >= self.bytes_max / 4 * 3 {
                 disk.pressure.call();
@@ -336,6 +344,11 @@ impl Queue {
     /// [`received`](Self::received).
     pub fn receiver(&self) -> &Receiver<Batch> {
         &self.receiver
+    }
+
+    /// Where it is told that a quarter of the queue has filled.
+    pub(super) fn filling(&self) -> &Receiver<()> {
+        self.filling.calls()
     }
 
     /// Says that `batch` was taken from [`receiver`](Self::receiver).

@@ -9,6 +9,7 @@ mod disk;
 mod memory;
 mod outlet;
 mod receipt;
+mod signal;
 mod spooler;
 mod trouble;
 mod wake;

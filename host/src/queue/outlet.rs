@@ -110,6 +110,12 @@ impl Outlet {
         &self.disk_calls
     }
 
+    /// Whoever takes batches of a queue in memory may wait here for a moment instead of being
+    /// woken for each of them: it is told when they have become many.
+    pub fn many_calls(&self) -> Option<&Receiver<()>> {
+        self.spooled.is_none().then(|| self.queue.filling())
+    }
+
     /// Takes what came by [`memory_calls`](Self::memory_calls).
     pub fn arrived(&self, batch: Batch) -> Batch {
         self.queue.received(&batch);
