@@ -1,8 +1,8 @@
 //! One trial: one system does one work once.
 
 use std::{
-    fs::File,
-    io::{BufRead, BufReader, Read},
+    fs::{self, File},
+    io::{BufRead, BufReader, Read, Write},
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -53,6 +53,12 @@ pub(crate) struct Loads {
 /// A system without any sign of work for so long has done everything.
 const SETTLED: Duration = Duration::from_millis(250);
 
+/// What waits in a queue at most, in bytes.
+const QUEUE: u64 = 32 << 20;
+
+/// What a file grows by at most in a trial, in bytes.
+const GROWTH_MAX: u64 = 256 << 20;
+
 /// Runs a trial.
 ///
 /// # Panics
@@ -71,7 +77,11 @@ pub(crate) fn run(system: &dyn System, work: &Work, loads: &Loads, effort: Effor
     let events = load.all.events * work.workers as u64;
     let rounds_max = effort.events_max / events;
     let rounds = (effort.cpu_seconds / (cpu_for_event * events as f64)) as u64;
-    let rounds = rounds.clamp(1, rounds_max.max(1));
+    let mut rounds = rounds.clamp(1, rounds_max.max(1));
+    if running.output().is_some() {
+        let growth = work.expect(load, work.workers as u64).json_bytes;
+        rounds = rounds.min((GROWTH_MAX / growth).max(1));
+    }
     let workers_before = worker_seconds(&*running);
     let (wall, cpu) = trial.send(load, rounds);
     trial.rounds[at] += rounds;
@@ -110,10 +120,14 @@ impl Trial<'_> {
     /// Sends a load so often, waits until all is done, and returns the seconds by the clock and
     /// by the processors.
     fn send(&mut self, load: &Load, rounds: u64) -> (f64, f64) {
+        let expected = self.work.expect(load, rounds * self.work.workers as u64);
+        if let Some(output) = self.running.output() {
+            touch_memory(output.path.parent().unwrap(), expected.json_bytes);
+        }
         let before = cpu_seconds(self.running);
         let start = Instant::now();
         self.running.entrance().send(load, rounds, self.work.workers);
-        self.expected += self.work.expect(load, rounds * self.work.workers as u64);
+        self.expected += expected;
         let done = self.settle();
         (done.duration_since(start).as_secs_f64(), cpu_seconds(self.running) - before)
     }
@@ -141,6 +155,26 @@ impl Trial<'_> {
             assert!(last.elapsed() < PATIENCE, "the file is {missing} bytes short");
         }
     }
+}
+
+/// Has the machine use the memory that a file of so many bytes will take in its cache, and a queue
+/// in front of it.
+///
+/// A virtual machine gives free memory back to its host within seconds. To get it again costs ten
+/// times what it costs to write to it; whoever writes first is charged for that, and it is no work of
+/// the system that is measured. A cache takes memory in pieces as large as what is written to it at
+/// once: a page, or a full batch.
+fn touch_memory(directory: &Path, bytes: u64) {
+    let paths = [4 << 10, 64 << 10].map(|size| {
+        let path = directory.join(format!("touched.{size}"));
+        let mut file = File::create(&path).unwrap();
+        let piece = vec![b'.'; size];
+        for _ in 0..(bytes + QUEUE) / size as u64 {
+            file.write_all(&piece).unwrap();
+        }
+        path
+    });
+    paths.into_iter().for_each(|path| fs::remove_file(path).unwrap());
 }
 
 fn cpu_seconds(running: &dyn Running) -> f64 {
