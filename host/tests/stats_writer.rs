@@ -182,7 +182,7 @@ fn exported(event: &Event<'_>, flattener: &mut Flattener) -> Value {
 fn json(raw: &RawEvent<'_>) -> Value {
     let text = |bytes: &[u8]| Value::from(String::from_utf8_lossy(bytes));
     let fields = raw.fields.iter().map(|field| {
-        let key = String::from_utf8_lossy(field.key.as_slice()).into_owned();
+        let key = String::from_utf8_lossy(field.key()).into_owned();
         (key, field_json(field))
     });
     let categories = raw.categories.iter().map(|category| text(category.as_slice()));
@@ -202,10 +202,10 @@ fn field_json(field: &RawField<'_>) -> Value {
         value_kind::INTEGER => field.number.into(),
         value_kind::TIMESTAMP => rfc3339(field.number).into(),
         value_kind::LIST => {
-            let list = List::from_escaped(field.text.as_slice(), field.number as usize);
+            let list = List::from_escaped(field.text(), field.number as usize);
             list.iter().map(|element| text(&element)).collect()
         }
-        _ => text(field.text.as_slice()),
+        _ => text(field.text()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where a format writes its payload.
 
-use crate::abi::RawBuffer;
+use crate::{abi::RawBuffer, Tail, BLOCK};
 
 /// A growing run of bytes that one payload is appended to.
 ///
@@ -16,67 +16,16 @@ impl<'a> Buffer<'a> {
         Buffer { raw, start }
     }
 
+    /// The payload's end, for a format that appends many small pieces.
+    #[inline(always)]
+    pub fn tail(&mut self) -> Tail<'_> {
+        self.raw.tail(self.start)
+    }
+
     /// Appends bytes.
     #[inline]
     pub fn extend(&mut self, bytes: &[u8]) {
         self.raw.extend(bytes);
-    }
-
-    /// Appends `text` if `is_plain` says so of every block of it; otherwise nothing is
-    /// appended, and it is for the caller to write `text` another way. True when it was
-    /// appended.
-    ///
-    /// Made for texts that hardly ever need escapes: the bytes are read once, sixteen at a
-    /// time. All of them come in some block. A block is made of bytes of `text` only; where it is
-    /// not full, some of them stand in it twice. Of an empty text there is none.
-    #[inline]
-    pub fn extend_if(&mut self, text: &[u8], is_plain: impl Fn([u8; 16]) -> bool) -> bool {
-        let before = self.raw.len();
-        // Copies of lengths that the compiler knows, and as few decisions as there can be: a
-        // wrong guess of the processor costs more than copying some bytes twice.
-        let passed = if let Some(last) = text.last_chunk::<16>() {
-            let mut rest = text;
-            loop {
-                let Some((chunk, more)) = rest.split_first_chunk::<16>() else {
-                    // The first bytes of the last block are there already.
-                    self.raw.truncate(self.raw.len() + rest.len() - 16);
-                    self.raw.extend(last);
-                    break is_plain(*last);
-                };
-                if !is_plain(*chunk) {
-                    break false;
-                }
-                self.raw.extend(chunk);
-                rest = more;
-            }
-        } else if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
-            let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
-            self.raw.extend(&first.to_le_bytes());
-            self.raw.truncate(before + text.len() - 8);
-            self.raw.extend(&last.to_le_bytes());
-            is_plain(twice(first, last))
-        } else {
-            let word = match (text.first_chunk(), text.last_chunk()) {
-                (Some(first), Some(last)) => {
-                    let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
-                    u64::from(first) | u64::from(last) << (8 * (text.len() - 4))
-                }
-                _ if text.is_empty() => return true,
-                _ => {
-                    let at = |index: usize| u64::from(text[index]) << (8 * index);
-                    at(0) | at(text.len() / 2) | at(text.len() - 1)
-                }
-            };
-            self.raw.extend(&word.to_le_bytes());
-            self.raw.truncate(before + text.len());
-            // The first byte in the place of those that are not there.
-            let filling = (word & 0xff) * (EVERY << (8 * text.len()));
-            is_plain(twice(word | filling, word | filling))
-        };
-        if !passed {
-            self.raw.truncate(before);
-        }
-        passed
     }
 
     /// Appends one byte.
@@ -115,6 +64,85 @@ impl<'a> Buffer<'a> {
     }
 }
 
+impl Tail<'_> {
+    /// Appends a short text, which `block` begins with, unless one of its bytes is special: then,
+    /// and if it has more than [`BLOCK`] bytes or no block, nothing is appended. True when it
+    /// was. `special` has a bit for each byte of a block, the lowest for the first.
+    ///
+    /// No decision depends on the text's length, for which most texts are too different:
+    /// what is read and copied is a block.
+    #[inline(always)]
+    pub fn put_if(
+        &mut self,
+        text: &[u8],
+        block: Option<&[u8; BLOCK]>,
+        special: impl Fn(&[u8; BLOCK]) -> u32,
+    ) -> bool {
+        let (Some(block), len @ 0..=BLOCK) = (block, text.len()) else { return false };
+        let own = ((1_u64 << len) - 1) as u32;
+        let is_plain = special(block) & own == 0;
+        if is_plain {
+            self.put(block, len);
+        }
+        is_plain
+    }
+
+    /// Appends `text` if `is_plain` says so of every block of it; otherwise nothing is
+    /// appended, and it is for the caller to write `text` another way. True when it was
+    /// appended.
+    ///
+    /// Made for texts that hardly ever need escapes: the bytes are read once, sixteen at a
+    /// time. All of them come in some block. A block is made of bytes of `text` only; where it is
+    /// not full, some of them stand in it twice. Of an empty text there is none.
+    #[inline(always)]
+    pub fn extend_if(&mut self, text: &[u8], is_plain: impl Fn([u8; 16]) -> bool) -> bool {
+        let before = self.len();
+        // Copies of lengths that the compiler knows, and as few decisions as there can be: a
+        // wrong guess of the processor costs more than copying some bytes twice.
+        let passed = if let Some(last) = text.last_chunk::<16>() {
+            let mut rest = text;
+            loop {
+                let Some((chunk, more)) = rest.split_first_chunk::<16>() else {
+                    // The first bytes of the last block are there already.
+                    self.truncate(self.len() + rest.len() - 16);
+                    self.put(last, 16);
+                    break is_plain(*last);
+                };
+                if !is_plain(*chunk) {
+                    break false;
+                }
+                self.put(chunk, 16);
+                rest = more;
+            }
+        } else if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+            let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+            self.put(&first.to_le_bytes(), text.len() - 8);
+            self.put(&last.to_le_bytes(), 8);
+            is_plain(twice(first, last))
+        } else {
+            let word = match (text.first_chunk(), text.last_chunk()) {
+                (Some(first), Some(last)) => {
+                    let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+                    u64::from(first) | u64::from(last) << (8 * (text.len() - 4))
+                }
+                _ if text.is_empty() => return true,
+                _ => {
+                    let at = |index: usize| u64::from(text[index]) << (8 * index);
+                    at(0) | at(text.len() / 2) | at(text.len() - 1)
+                }
+            };
+            self.put(&word.to_le_bytes(), text.len());
+            // The first byte in the place of those that are not there.
+            let filling = (word & 0xff) * (EVERY << (8 * text.len()));
+            is_plain(twice(word | filling, word | filling))
+        };
+        if !passed {
+            self.truncate(before);
+        }
+        passed
+    }
+}
+
 impl std::io::Write for Buffer<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.extend(bytes);
@@ -136,8 +164,38 @@ fn twice(one: u64, other: u64) -> [u8; 16] {
 
 #[cfg(test)]
 mod tests {
-    use super::Buffer;
+    use super::{Buffer, BLOCK};
     use crate::abi::lend_buffer;
+
+    /// Every length, and every place of one special byte, also behind the text.
+    #[test]
+    fn a_short_text_is_appended_unless_it_is_special() {
+        let special = |block: &[u8; BLOCK]| {
+            let bits = block.iter().enumerate().map(|(at, &byte)| u32::from(byte == b'!') << at);
+            bits.sum::<u32>()
+        };
+        let mut bytes = Vec::new();
+        lend_buffer(&mut bytes, |raw| {
+            let mut out = Buffer::new(raw);
+            for len in 0..=BLOCK {
+                for at in 0..=BLOCK {
+                    let mut block = [b'.'; BLOCK];
+                    if let Some(byte) = block.get_mut(at) {
+                        *byte = b'!';
+                    }
+                    let text = &block[..len];
+                    let appended = out.tail().put_if(text, Some(&block), special);
+                    assert_eq!(appended, at >= len, "{text:?}");
+                    assert_eq!(out.as_slice(), if appended { text } else { b"" });
+                    out.truncate(0);
+                }
+            }
+            let long = [b'.'; BLOCK + 1];
+            assert!(!out.tail().put_if(&long, long.first_chunk(), special));
+            assert!(!out.tail().put_if(b"", None, special));
+            assert!(out.is_empty());
+        });
+    }
 
     /// Every length and every place of one byte that is not plain.
     #[test]
@@ -148,11 +206,11 @@ mod tests {
             for len in 0..70_usize {
                 let mut text: Vec<u8> = (0..len).map(|at| b'0' + at as u8).collect();
                 let is_plain = |block: [u8; 16]| !block.contains(&b'!');
-                assert!(out.extend_if(&text, is_plain), "{text:?}");
+                assert!(out.tail().extend_if(&text, is_plain), "{text:?}");
                 assert_eq!(out.as_slice(), text);
                 for at in 0..len {
                     let byte = std::mem::replace(&mut text[at], b'!');
-                    assert!(!out.extend_if(&text, is_plain), "{text:?}");
+                    assert!(!out.tail().extend_if(&text, is_plain), "{text:?}");
                     assert_eq!(out.len(), len);
                     text[at] = byte;
                 }

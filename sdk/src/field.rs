@@ -1,7 +1,7 @@
 //! A field of an event as a format sees it.
 
 use crate::{
-    abi::{value_kind, RawField},
+    abi::{value_kind, RawField, BLOCK},
     List, Timestamp,
 };
 
@@ -40,13 +40,27 @@ impl<'a> Field<'a> {
     /// The field's name, of any bytes.
     #[inline]
     pub fn key(&self) -> &'a [u8] {
-        self.raw.key.as_slice()
+        self.raw.key()
+    }
+
+    /// [`BLOCK`] bytes from where the key begins, if so many can be read: those behind the key
+    /// mean nothing. They are for [`Tail::put`](crate::Tail::put).
+    #[inline]
+    pub fn key_block(&self) -> Option<&'a [u8; BLOCK]> {
+        self.raw.key_block()
+    }
+
+    /// [`BLOCK`] bytes from where the text of the value begins, if it has one and so many can be
+    /// read: those behind it mean nothing.
+    #[inline]
+    pub fn text_block(&self) -> Option<&'a [u8; BLOCK]> {
+        self.raw.text_block()
     }
 
     /// Its value.
     #[inline]
     pub fn value(&self) -> FieldValue<'a> {
-        let text = self.raw.text.as_slice();
+        let text = self.raw.text();
         match self.raw.kind {
             value_kind::INTEGER => FieldValue::Integer(self.raw.number),
             value_kind::TIMESTAMP => FieldValue::Timestamp(Timestamp::from_micros(self.raw.number)),

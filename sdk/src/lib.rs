@@ -17,6 +17,7 @@ mod event;
 mod export;
 mod field;
 mod format;
+mod integer;
 mod label;
 mod list;
 pub mod log;
@@ -28,6 +29,7 @@ mod template;
 mod time;
 mod time_format;
 
+pub use abi::{Tail, BLOCK};
 pub use batch::Batch;
 pub use buffer::Buffer;
 pub use context::{DriverContext, FormatContext};

@@ -8,6 +8,8 @@
 //! fantail-sdk = { version = "1", features = ["runner"] }
 //! ```
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 use crate::{
@@ -244,13 +246,16 @@ pub struct TestEvent {
     start_micros: i64,
     end_micros: i64,
     categories: Vec<Vec<u8>>,
+    /// The keys and texts of all fields, one behind the other, as in a host's buffer: blocks
+    /// can be read of all but the last ones.
+    texts: Vec<u8>,
     fields: Vec<TestField>,
 }
 
 #[derive(Clone, Debug)]
 struct TestField {
-    key: Vec<u8>,
-    text: Vec<u8>,
+    key: Range<usize>,
+    text: Range<usize>,
     number: i64,
     kind: u32,
 }
@@ -352,7 +357,13 @@ impl TestEvent {
 
     fn field(mut self, key: &[u8], text: &[u8], number: i64, kind: u32) -> Self {
         self.parts |= part::FIELDS;
-        self.fields.push(TestField { key: key.to_vec(), text: text.to_vec(), number, kind });
+        let mut keep = |text: &[u8]| {
+            let start = self.texts.len();
+            self.texts.extend_from_slice(text);
+            start..self.texts.len()
+        };
+        let (key, text) = (keep(key), keep(text));
+        self.fields.push(TestField { key, text, number, kind });
         self
     }
 
@@ -364,12 +375,9 @@ impl TestEvent {
         let fields: Vec<RawField<'_>> = self
             .fields
             .iter()
-            .map(|field| RawField {
-                key: field.key.as_slice().into(),
-                text: field.text.as_slice().into(),
-                number: field.number,
-                kind: field.kind,
-                flags: 0,
+            .map(|TestField { key, text, number, kind }| {
+                let (key, text) = (&self.texts[key.clone()], &self.texts[text.clone()]);
+                RawField::of_kind(key, *kind, text, *number).within(&self.texts)
             })
             .collect();
         use_it(&RawEvent {

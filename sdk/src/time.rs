@@ -17,6 +17,7 @@ pub struct Timestamp(i64);
 
 impl Timestamp {
     /// The point `micros` microseconds after the epoch; negative means before it.
+    #[inline]
     pub const fn from_micros(micros: i64) -> Self {
         Timestamp(micros)
     }
@@ -29,16 +30,19 @@ impl Timestamp {
     }
 
     /// Microseconds since the epoch.
+    #[inline]
     pub const fn as_micros(self) -> i64 {
         self.0
     }
 
     /// Whole seconds since the epoch, rounded down.
+    #[inline]
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(1_000_000)
     }
 
     /// Microseconds within the second: 0 to 999,999, for times before the epoch too.
+    #[inline]
     pub const fn subsec_micros(self) -> u32 {
         self.0.rem_euclid(1_000_000) as u32
     }

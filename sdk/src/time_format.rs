@@ -1,13 +1,12 @@
 //! Points in time as text: what an exporter's `time_format` chooses between.
 
-use std::io::Write;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    integer::eight_digits,
     time::{civil_from_days, SECONDS_OF_DAY},
-    Buffer, Timestamp,
+    Buffer, Tail, Timestamp,
 };
 
 /// How points in time are written; for a format's settings.
@@ -21,13 +20,14 @@ pub enum TimeFormat {
     Unix,
 }
 
-/// Writes points in time, and remembers the last day's date.
+/// Writes points in time, and remembers the last second's text.
 ///
-/// A format's instance keeps one, so that most dates need no calendar.
+/// A format's instance keeps one: times that come after each other differ in little.
 #[derive(Clone, Debug)]
 pub struct TimeWriter {
     format: TimeFormat,
-    /// The day that `text` holds the date of, in days since 1970-01-01.
+    /// The second that `text` holds, since 1970, and its day.
+    second: i64,
     day: i64,
     text: [u8; TEXT_LEN],
 }
@@ -38,7 +38,7 @@ const TEXT_LEN: usize = 27;
 impl TimeWriter {
     /// A writer for this format.
     pub fn new(format: TimeFormat) -> Self {
-        TimeWriter { format, day: 0, text: *b"1970-01-01T00:00:00.000000Z" }
+        TimeWriter { format, second: 0, day: 0, text: *b"1970-01-01T00:00:00.000000Z" }
     }
 
     /// The format it writes.
@@ -54,21 +54,34 @@ impl TimeWriter {
     /// writes them.
     #[inline]
     pub fn write(&mut self, time: Timestamp, out: &mut Buffer<'_>) {
-        match self.format {
-            TimeFormat::Rfc3339 => self.write_rfc3339(time, out),
-            TimeFormat::Unix => write_unix(time, out),
+        self.put(time, &mut out.tail());
+    }
+
+    /// The same at a payload's tail.
+    #[inline(always)]
+    pub fn put(&mut self, time: Timestamp, out: &mut Tail<'_>) {
+        let (seconds, micros) = (time.seconds(), eight_digits(time.subsec_micros().into()));
+        let [_, _, micros @ ..] = micros;
+        if self.format == TimeFormat::Unix {
+            out.put_integer(seconds);
+            out.put(b".", 1);
+            out.put(&micros, micros.len());
+        } else if seconds == self.second || self.go_to(seconds) {
+            self.text[20..26].copy_from_slice(&micros);
+            out.put(&self.text, TEXT_LEN);
+        } else {
+            out.extend(time.to_string().as_bytes());
         }
     }
 
-    fn write_rfc3339(&mut self, time: Timestamp, out: &mut Buffer<'_>) {
-        let seconds = time.seconds();
+    /// Has `text` hold this second. False for a year without four digits: there is no
+    /// room for it, and the text stays as it is.
+    #[inline(never)]
+    fn go_to(&mut self, seconds: i64) -> bool {
         let day = seconds.div_euclid(SECONDS_OF_DAY);
         if day != self.day {
             let (year, month, day_of_month) = civil_from_days(day);
-            let Ok(year @ 0..=9999) = u32::try_from(year) else {
-                // A year without four digits: there is no room for it in `text`.
-                return write!(out, "{time}").expect("invariant: a buffer takes everything");
-            };
+            let Ok(year @ 0..=9999) = u32::try_from(year) else { return false };
             put_two_digits(&mut self.text, 0, year / 100);
             put_two_digits(&mut self.text, 2, year % 100);
             put_two_digits(&mut self.text, 5, month);
@@ -79,60 +92,14 @@ impl TimeWriter {
         put_two_digits(&mut self.text, 11, second / 3600);
         put_two_digits(&mut self.text, 14, second / 60 % 60);
         put_two_digits(&mut self.text, 17, second % 60);
-        put_six_digits(&mut self.text, 20, time.subsec_micros());
-        out.extend(&self.text);
+        self.second = seconds;
+        true
     }
 }
 
-fn write_unix(time: Timestamp, out: &mut Buffer<'_>) {
-    const LEN: usize = 21;
-    // 14 places hold the seconds of every i64 of microseconds, the sign included.
-    const POINT: usize = 14;
-    let mut text = [b'.'; LEN];
-    let seconds = time.seconds();
-    let mut rest = seconds.unsigned_abs();
-    let mut start = POINT;
-    while rest >= 100 {
-        start -= 2;
-        put_two_digits(&mut text, start, (rest % 100) as u32);
-        rest /= 100;
-    }
-    if rest >= 10 {
-        start -= 2;
-        put_two_digits(&mut text, start, rest as u32);
-    } else {
-        start -= 1;
-        text[start] = b'0' + rest as u8;
-    }
-    if seconds < 0 {
-        start -= 1;
-        text[start] = b'-';
-    }
-    put_six_digits(&mut text, POINT + 1, time.subsec_micros());
-    out.extend(&text[start..]);
-}
-
-/// `00` to `99`.
-const TWO_DIGITS: [[u8; 2]; 100] = {
-    let mut table = [[b'0'; 2]; 100];
-    let mut number = 0;
-    while number < 100 {
-        table[number] = [b'0' + number as u8 / 10, b'0' + number as u8 % 10];
-        number += 1;
-    }
-    table
-};
-
-#[inline]
 fn put_two_digits(text: &mut [u8], at: usize, number: u32) {
-    text[at..at + 2].copy_from_slice(&TWO_DIGITS[number as usize % 100]);
-}
-
-#[inline]
-fn put_six_digits(text: &mut [u8], at: usize, number: u32) {
-    put_two_digits(text, at, number / 10_000);
-    put_two_digits(text, at + 2, number / 100 % 100);
-    put_two_digits(text, at + 4, number % 100);
+    text[at] = b'0' + (number / 10 % 10) as u8;
+    text[at + 1] = b'0' + (number % 10) as u8;
 }
 
 #[cfg(test)]

@@ -58,11 +58,11 @@ fuzz_target!(|bytes: &[u8]| {
 
 /// Each key is there once, and a list has as many elements as it says.
 fn check(raw: &fantail_sdk::abi::RawEvent<'_>) {
-    let mut keys: Vec<&[u8]> = raw.fields.iter().map(|field| field.key.as_slice()).collect();
+    let mut keys: Vec<&[u8]> = raw.fields.iter().map(|field| field.key()).collect();
     keys.sort_unstable();
     assert!(keys.windows(2).all(|pair| pair[0] != pair[1]));
     for field in raw.fields.iter().filter(|field| field.kind == value_kind::LIST) {
-        let text = field.text.as_slice();
+        let text = field.text();
         let tabs = text.iter().filter(|&&byte| byte == b'\t').count();
         let count = if text.is_empty() { field.number.min(1) } else { tabs as i64 + 1 };
         assert_eq!(field.number, count);

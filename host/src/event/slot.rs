@@ -105,6 +105,12 @@ impl<'a> Bytes<'a> {
         Bytes { line, scratch }
     }
 
+    /// The line.
+    #[inline]
+    pub fn line(&self) -> &'a [u8] {
+        self.line
+    }
+
     /// The bytes at `span`.
     ///
     /// # Panics

@@ -109,7 +109,7 @@ impl WrittenValue {
 
     fn of(value: FieldValue<'_>) -> Self {
         let raw = RawField::new(b"", value);
-        Self::new(raw.kind, raw.text.as_slice(), raw.number)
+        Self::new(raw.kind, raw.text(), raw.number)
     }
 }
 
@@ -119,13 +119,7 @@ fn write(format: &mut FormatInstance, event: &Written) -> Vec<u8> {
     let fields: Vec<RawField<'_>> = event
         .fields
         .iter()
-        .map(|(key, value)| RawField {
-            key: key.as_slice().into(),
-            text: value.text.as_slice().into(),
-            number: value.number,
-            kind: value.kind,
-            flags: 0,
-        })
+        .map(|(key, value)| RawField::of_kind(key, value.kind, &value.text, value.number))
         .collect();
     let raw = RawEvent {
         parts: event.parts,

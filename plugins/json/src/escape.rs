@@ -5,63 +5,96 @@
 //! becomes U+FFFD. Escapes are the short ones where JSON has one, and `\u001F`
 //! in upper case otherwise.
 //!
-//! Most strings are short and plain ASCII. So sixteen bytes at a time are looked at and
-//! copied; a string with anything else in it goes another, slower way.
+//! Most strings are ASCII. So many bytes at a time are looked at and copied, up to the next
+//! that is to be escaped; from the first character on that is not ASCII a string goes another,
+//! slower way.
 
-use fantail_sdk::Buffer;
+use fantail_sdk::{BLOCK, Tail};
 use wide::{CmpEq, CmpLt, i8x16};
 
-/// Appends `text` as a JSON string, quotes included.
-#[inline]
-pub(crate) fn write_string(text: &[u8], out: &mut Buffer<'_>) {
-    out.push(b'"');
-    write_content(text, b"\"", out);
+/// A bit for each byte that is not ASCII, a control character, `"` or `\`.
+#[inline(always)]
+pub(crate) fn special(block: &[u8; BLOCK]) -> u32 {
+    let half = |start: usize| special_in(std::array::from_fn(|at| block[start + at]));
+    half(0) | half(16) << 16
 }
 
-/// Appends what stands between the quotes, and `end`.
-#[inline]
-pub(crate) fn write_content<const N: usize>(text: &[u8], end: &[u8; N], out: &mut Buffer<'_>) {
-    if !out.extend_if(text, is_plain) {
-        write_escaped(text, out);
-    }
-    out.extend(end);
-}
-
-/// Whether all are ASCII, and none is a control character, `"` or `\`.
-#[inline]
-fn is_plain(block: [u8; 16]) -> bool {
+/// The same for half a block.
+#[inline(always)]
+pub(crate) fn special_in(bytes: [u8; 16]) -> u32 {
     // As signed numbers, what is not ASCII is below the control characters.
-    let block = i8x16::new(block.map(|byte| byte as i8));
-    let special = block.cmp_lt(i8x16::splat(0x20))
-        | block.cmp_eq(i8x16::splat(b'"' as i8))
-        | block.cmp_eq(i8x16::splat(b'\\' as i8));
-    !special.any()
+    let bytes = i8x16::new(bytes.map(|byte| byte as i8));
+    let special = bytes.cmp_lt(i8x16::splat(0x20))
+        | bytes.cmp_eq(i8x16::splat(b'"' as i8))
+        | bytes.cmp_eq(i8x16::splat(b'\\' as i8));
+    special.move_mask() as u32
 }
 
-/// The same as [`write_content`] for a text with something to escape.
-#[cold]
-fn write_escaped(text: &[u8], out: &mut Buffer<'_>) {
-    for chunk in text.utf8_chunks() {
-        write_utf8(chunk.valid().as_bytes(), out);
-        for _ in chunk.invalid() {
-            out.extend("\u{fffd}".as_bytes());
-        }
+/// Appends what stands between the quotes of a JSON string, and `end`.
+#[inline(always)]
+pub(crate) fn put_content<'a, const N: usize>(
+    text: &[u8],
+    end: &[u8; N],
+    mut tail: Tail<'a>,
+) -> Tail<'a> {
+    if !tail.extend_if(text, |block| special_in(block) == 0) {
+        tail = put_escaped(text, tail);
     }
+    tail.put(end, N);
+    tail
+}
+
+/// Appends a text with something to escape.
+#[inline(never)]
+fn put_escaped<'a>(text: &[u8], mut tail: Tail<'a>) -> Tail<'a> {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (first, more) = rest.split_at(rest.len().min(BLOCK));
+        let mut window = [0; 2 * BLOCK];
+        window[..first.len()].copy_from_slice(first);
+        // The zeros behind the text are special, too.
+        let mut places = special(block_at(&window, 0));
+        let mut run = 0;
+        while let Some(&byte) = first.get(places.trailing_zeros() as usize) {
+            let place = places.trailing_zeros() as usize;
+            places &= places - 1;
+            tail.put(block_at(&window, run), place - run);
+            match ESCAPES[usize::from(byte)] {
+                NOT_ASCII => return put_any(&rest[place..], tail),
+                CONTROL => tail.put(&control(byte), 6),
+                letter => tail.put(&[b'\\', letter], 2),
+            }
+            run = place + 1;
+        }
+        tail.put(block_at(&window, run), first.len() - run);
+        rest = more;
+    }
+    tail
+}
+
+/// The block at a place of the first half.
+#[inline(always)]
+fn block_at(window: &[u8; 2 * BLOCK], place: usize) -> &[u8; BLOCK] {
+    window[place..].first_chunk().expect("invariant: the window is twice as long as a block")
 }
 
 /// What [`ESCAPES`] says of a byte that stays.
 const PLAIN: u8 = 0;
 /// What it says of a control character without an escape of its own.
 const CONTROL: u8 = b'u';
-/// What it says of the byte that U+2028 and U+2029 begin with.
-const MAY_END_LINE: u8 = 1;
+/// What it says of a byte that is not ASCII.
+const NOT_ASCII: u8 = 1;
 
 /// For each byte one of the three above, or the letter of its escape.
 const ESCAPES: [u8; 256] = {
     let mut table = [PLAIN; 256];
     let mut byte = 0;
-    while byte < 0x20 {
-        table[byte] = CONTROL;
+    while byte < 256 {
+        table[byte] = match byte {
+            0..0x20 => CONTROL,
+            0x80.. => NOT_ASCII,
+            _ => PLAIN,
+        };
         byte += 1;
     }
     table[0x08] = b'b';
@@ -71,46 +104,49 @@ const ESCAPES: [u8; 256] = {
     table[0x0d] = b'r';
     table[b'"' as usize] = b'"';
     table[b'\\' as usize] = b'\\';
-    table[0xe2] = MAY_END_LINE;
     table
 };
 
-/// Appends valid UTF-8 with its escapes, the runs between them at once.
-fn write_utf8(text: &[u8], out: &mut Buffer<'_>) {
+/// The escape of a control character.
+#[inline(always)]
+fn control(byte: u8) -> [u8; 6] {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    [b'\\', b'u', b'0', b'0', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]
+}
+
+/// Appends a text of any bytes.
+#[inline(never)]
+fn put_any<'a>(text: &[u8], mut tail: Tail<'a>) -> Tail<'a> {
+    for chunk in text.utf8_chunks() {
+        tail = put_utf8(chunk.valid().as_bytes(), tail);
+        for _ in chunk.invalid() {
+            tail.extend("\u{fffd}".as_bytes());
+        }
+    }
+    tail
+}
+
+/// Appends valid UTF-8 with its escapes, the runs between them at once.
+fn put_utf8<'a>(text: &[u8], mut tail: Tail<'a>) -> Tail<'a> {
     let mut run = 0;
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
-        let escape = ESCAPES[usize::from(byte)];
-        if escape == PLAIN {
-            at += 1;
-            continue;
-        }
-        let mut len = 1;
-        let (mut line_end, mut control) = (*b"\\u2028", *b"\\u0000");
-        let escaped: &[u8] = match escape {
-            MAY_END_LINE => match text.get(at + 1..at + 3) {
-                Some(&[0x80, last @ (0xa8 | 0xa9)]) => {
-                    line_end[5] = b'8' + (last - 0xa8);
-                    len = 3;
-                    &line_end
-                }
-                _ => {
-                    at += 3;
-                    continue;
-                }
-            },
-            CONTROL => {
-                control[4] = HEX[usize::from(byte >> 4)];
-                control[5] = HEX[usize::from(byte & 15)];
-                &control
+        let (escape, len, taken) = match (ESCAPES[usize::from(byte)], text.get(at + 1..at + 3)) {
+            (NOT_ASCII, Some(&[0x80, last @ (0xa8 | 0xa9)])) if byte == 0xe2 => {
+                ([b'\\', b'u', b'2', b'0', b'2', b'8' + (last - 0xa8)], 6, 3)
             }
-            letter => &[b'\\', letter],
+            (PLAIN | NOT_ASCII, _) => {
+                at += 1;
+                continue;
+            }
+            (CONTROL, _) => (control(byte), 6, 1),
+            (letter, _) => ([b'\\', letter, 0, 0, 0, 0], 2, 1),
         };
-        out.extend(&text[run..at]);
-        out.extend(escaped);
-        at += len;
+        tail.extend(&text[run..at]);
+        tail.put(&escape, len);
+        at += taken;
         run = at;
     }
-    out.extend(&text[run..]);
+    tail.extend(&text[run..]);
+    tail
 }

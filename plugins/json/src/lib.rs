@@ -11,11 +11,11 @@
 mod escape;
 
 use fantail_sdk::{
-    Buffer, Event, FieldValue, Format, FormatContext, FormatError, PluginError, TimeFormat,
-    TimeWriter, Timestamp, export_format,
+    Buffer, Event, Field, FieldValue, Format, FormatContext, FormatError, List, PluginError, Tail,
+    TimeFormat, TimeWriter, Timestamp, export_format,
 };
 
-use crate::escape::{write_content, write_string};
+use crate::escape::{put_content, special};
 
 fantail_sdk::settings! {
     /// How JSON is written.
@@ -29,7 +29,10 @@ fantail_sdk::settings! {
 
 /// Writes events as JSON objects.
 pub struct Json {
-    times: TimeWriter,
+    /// Times are written by one for each place: those there differ in little.
+    start_times: TimeWriter,
+    end_times: TimeWriter,
+    field_times: TimeWriter,
     /// Texts of this many bytes or more are cut.
     text_length_max: usize,
 }
@@ -38,8 +41,11 @@ impl Format for Json {
     type Settings = Settings;
 
     fn open(settings: Settings, context: &FormatContext) -> Result<Self, PluginError> {
+        let times = TimeWriter::new(settings.time_format);
         Ok(Json {
-            times: TimeWriter::new(settings.time_format),
+            start_times: times.clone(),
+            end_times: times.clone(),
+            field_times: times,
             text_length_max: context.field_length_max.unwrap_or(usize::MAX),
         })
     }
@@ -49,120 +55,129 @@ impl Format for Json {
     }
 
     fn format(&mut self, event: &Event<'_>, out: &mut Buffer<'_>) -> Result<(), FormatError> {
-        out.push(b'{');
-        let empty = out.len();
+        let mut tail = out.tail();
+        tail.put(b"{", 1);
+        let empty = tail.len();
         if let Some(name) = event.name() {
-            out.extend(b"\"event\":");
-            write_string(name, out);
-            out.push(b',');
+            tail.put(b"\"event\":\"", 9);
+            tail = put_content(name, b"\",", tail);
         }
         if let Some(hostname) = event.hostname() {
-            out.extend(b"\"hostname\":");
-            write_string(hostname, out);
-            out.push(b',');
+            tail.put(b"\"hostname\":\"", 12);
+            tail = put_content(hostname, b"\",", tail);
         }
         if let Some(time) = event.start_time() {
-            out.extend(b"\"start_time\":");
-            self.write_time(time, out);
-            out.push(b',');
+            tail.put(b"\"start_time\":", 13);
+            put_time(&mut self.start_times, time, &mut tail);
+            tail.put(b",", 1);
         }
         if let Some(time) = event.end_time() {
-            out.extend(b"\"end_time\":");
-            self.write_time(time, out);
-            out.push(b',');
+            tail.put(b"\"end_time\":", 11);
+            put_time(&mut self.end_times, time, &mut tail);
+            tail.put(b",", 1);
         }
         if event.parts().categories() {
-            out.extend(b"\"categories\":");
-            write_array(event.categories(), out, write_string);
-            out.push(b',');
+            tail.put(b"\"categories\":[", 14);
+            let empty = tail.len();
+            for category in event.categories() {
+                tail.put(b"\"", 1);
+                tail = put_content(category, b"\",", tail);
+            }
+            close(b"],", empty, &mut tail);
         }
         if event.parts().fields() {
-            out.extend(b"\"fields\":");
-            self.write_fields(event, out);
-            out.push(b',');
+            tail.put(b"\"fields\":{", 10);
+            let empty = tail.len();
+            for field in event.fields() {
+                tail = self.put_field(&field, tail);
+            }
+            close(b"},", empty, &mut tail);
         }
-        close(b'}', empty, out);
+        close(b"}", empty, &mut tail);
         Ok(())
     }
 }
 
+// A tail is lent to what is inlined only, and goes by value through what is not: so it stays in
+// registers.
 impl Json {
-    fn write_fields(&mut self, event: &Event<'_>, out: &mut Buffer<'_>) {
-        out.push(b'{');
-        let empty = out.len();
-        for field in event.fields() {
-            out.push(b'"');
-            match field.value() {
-                // By far the most: what stands around the text is written with it.
-                FieldValue::Text(text) if text.len() < self.text_length_max => {
-                    write_content(field.key(), b"\":\"", out);
-                    write_content(text, b"\",", out);
-                }
-                value => {
-                    write_content(field.key(), b"\":", out);
-                    self.write_value(value, out);
-                    out.push(b',');
-                }
-            }
+    /// Appends a field and a comma. Nearly all keys and values are short: whatever they are,
+    /// they are copied the same way.
+    #[inline(always)]
+    fn put_field<'a>(&mut self, field: &Field<'_>, mut tail: Tail<'a>) -> Tail<'a> {
+        tail.put(b"\"", 1);
+        if !tail.put_if(field.key(), field.key_block(), special) {
+            tail = put_text(field.key(), usize::MAX, tail);
         }
-        close(b'}', empty, out);
-    }
-
-    fn write_value(&mut self, value: FieldValue<'_>, out: &mut Buffer<'_>) {
-        match value {
-            FieldValue::Text(text) => self.write_text(text, out),
+        match field.value() {
+            value @ (FieldValue::Text(text) | FieldValue::Ip(text)) => {
+                let is_text = matches!(value, FieldValue::Text(_));
+                let length_max = if is_text { self.text_length_max } else { usize::MAX };
+                tail.put(b"\":\" ", 3);
+                let is_whole = text.len() < length_max;
+                if !(is_whole && tail.put_if(text, field.text_block(), special)) {
+                    tail = put_text(text, length_max, tail);
+                }
+                tail.put(b"\",", 2);
+                return tail;
+            }
             FieldValue::Integer(number) => {
-                out.extend(itoa::Buffer::new().format(number).as_bytes())
+                tail.put(b"\":", 2);
+                tail.put_integer(number);
             }
-            FieldValue::Timestamp(time) => self.write_time(time, out),
+            FieldValue::Timestamp(time) => {
+                tail.put(b"\":", 2);
+                put_time(&mut self.field_times, time, &mut tail);
+            }
             FieldValue::List(list) => {
-                write_array(list.iter(), out, |element, out| self.write_text(&element, out));
+                tail.put(b"\":", 2);
+                tail = put_list(list, self.text_length_max, tail);
             }
-            FieldValue::Json(json) => out.extend(json),
-            FieldValue::Ip(text) => write_string(text, out),
+            FieldValue::Json(json) => {
+                tail.put(b"\":", 2);
+                tail.extend(json);
+            }
         }
-    }
-
-    /// Writes a text that the driver may want to be shorter.
-    fn write_text(&self, text: &[u8], out: &mut Buffer<'_>) {
-        if text.len() < self.text_length_max {
-            return write_string(text, out);
-        }
-        out.push(b'"');
-        write_content(cut(text, self.text_length_max), b"...\"", out);
-    }
-
-    fn write_time(&mut self, time: Timestamp, out: &mut Buffer<'_>) {
-        if self.times.format() == TimeFormat::Unix {
-            return self.times.write(time, out);
-        }
-        out.push(b'"');
-        self.times.write(time, out);
-        out.push(b'"');
+        tail.put(b",", 1);
+        tail
     }
 }
 
-fn write_array<T>(
-    elements: impl Iterator<Item = T>,
-    out: &mut Buffer<'_>,
-    write: impl Fn(T, &mut Buffer<'_>),
-) {
-    out.push(b'[');
-    let empty = out.len();
-    for element in elements {
-        write(element, out);
-        out.push(b',');
+/// Appends what stands between the quotes of a text that is cut if it has so many bytes.
+#[inline(never)]
+fn put_text<'a>(text: &[u8], length_max: usize, tail: Tail<'a>) -> Tail<'a> {
+    if text.len() < length_max {
+        return put_content(text, b"", tail);
     }
-    close(b']', empty, out);
+    put_content(cut(text, length_max), b"...", tail)
+}
+
+#[inline(never)]
+fn put_list<'a>(list: List<'_>, length_max: usize, mut tail: Tail<'a>) -> Tail<'a> {
+    tail.put(b"[", 1);
+    let empty = tail.len();
+    for element in list.iter() {
+        tail.put(b"\"", 1);
+        tail = put_text(&element, length_max, tail);
+        tail.put(b"\",", 2);
+    }
+    close(b"]", empty, &mut tail);
+    tail
+}
+
+#[inline(always)]
+fn put_time(times: &mut TimeWriter, time: Timestamp, tail: &mut Tail<'_>) {
+    let quotes = usize::from(times.format() != TimeFormat::Unix);
+    tail.put(b"\"", quotes);
+    times.put(time, tail);
+    tail.put(b"\"", quotes);
 }
 
 /// Ends an object or array: `end` takes the place of the last comma, if there is one.
-#[inline]
-fn close(end: u8, empty: usize, out: &mut Buffer<'_>) {
-    if out.len() > empty {
-        out.truncate(out.len() - 1);
-    }
-    out.push(end);
+#[inline(always)]
+fn close<const N: usize>(end: &[u8; N], empty: usize, tail: &mut Tail<'_>) {
+    tail.truncate(tail.len() - usize::from(tail.len() > empty));
+    tail.put(end, N);
 }
 
 /// The first bytes of `text`, at most `length_max` and no part of a character.

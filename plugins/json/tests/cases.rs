@@ -33,18 +33,25 @@ fn other_values_are_written_as_they_are() {
     );
 }
 
-/// Every length around the words of eight bytes, with a special byte at every place.
+/// Every length around the words of eight bytes and the blocks of 32, with a special byte at every
+/// place, and with others behind the text.
 #[test]
 fn a_special_byte_is_found_wherever_it_is() {
     let mut runner = FormatRunner::open::<Json>(&json!({})).unwrap();
     for special in ["\"", "\\", "\n", "\u{1}", "\u{2028}", "\u{20ac}", "\u{7f}"] {
-        for len in 0..40 {
+        for len in (0..40).chain(62..67) {
             for at in 0..=len {
                 let text = format!("{}{special}{}", &"x".repeat(at), &"y".repeat(len - at));
-                let payload = runner.format(&TestEvent::new().text("k", &text)).unwrap();
-                let value: serde_json::Value = serde_json::from_slice(&payload).unwrap();
-                assert_eq!(value, json!({ "fields": { "k": text } }));
-                assert_eq!(payload.is_ascii(), special != "\u{20ac}");
+                let event = TestEvent::new().text(&text, &text);
+                let mut check = |event: &TestEvent, expected: serde_json::Value| {
+                    let payload = runner.format(event).unwrap();
+                    let value: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+                    assert_eq!(value, json!({ "fields": expected }));
+                    assert_eq!(payload.is_ascii(), special != "\u{20ac}");
+                };
+                check(&event, json!({ &text: text }));
+                let behind = "\"\\\n".repeat(12);
+                check(&event.ip("l", &behind), json!({ &text: text, "l": behind }));
             }
         }
     }

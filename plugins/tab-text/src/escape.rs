@@ -1,38 +1,48 @@
 //! The escapes of Dovecot's line protocols.
 //!
-//! Most texts are short and have nothing to escape. So sixteen bytes at a time are looked
-//! at and copied; a text with a special byte goes another, slower way.
+//! Most texts have nothing to escape. So many bytes at a time are looked at and copied; a text with a
+//! special byte goes another, slower way.
 
 use fantail_sdk::{
-    Buffer,
+    BLOCK, Tail,
     tab_escape::{ESCAPE, escape_code},
 };
-use wide::u8x16;
+use wide::{CmpEq, i8x16, u8x16};
+
+/// A bit for each byte below 0x0e, where all special ones are.
+#[inline(always)]
+pub(crate) fn special(block: &[u8; BLOCK]) -> u32 {
+    let half = |start: usize| special_in(std::array::from_fn(|at| block[start + at]));
+    half(0) | half(16) << 16
+}
+
+/// The same for half a block.
+#[inline(always)]
+fn special_in(bytes: [u8; 16]) -> u32 {
+    let above: [u8; 16] = u8x16::new(bytes).saturating_sub(u8x16::splat(0x0d)).to_array();
+    let is_special = i8x16::new(above.map(|byte| byte as i8)).cmp_eq(i8x16::splat(0));
+    is_special.move_mask() as u32
+}
 
 /// Appends `text` with its escapes.
-#[inline]
-pub(crate) fn write_escaped(text: &[u8], out: &mut Buffer<'_>) {
-    if !out.extend_if(text, is_plain) {
-        write_special(text, out);
+#[inline(always)]
+pub(crate) fn put_escaped<'a>(text: &[u8], mut tail: Tail<'a>) -> Tail<'a> {
+    if tail.extend_if(text, |block| special_in(block) == 0) {
+        return tail;
     }
+    put_special(text, tail)
 }
 
-/// Whether none is below 0x0e, where all special ones are.
-#[inline]
-fn is_plain(block: [u8; 16]) -> bool {
-    let block = u8x16::new(block);
-    block.max(u8x16::splat(0x0e)).cmp_eq(block).all()
-}
-
-/// The same as [`write_escaped`] for a text that may have something to escape.
-#[cold]
-fn write_special(text: &[u8], out: &mut Buffer<'_>) {
+/// The same for a text that may have something to escape.
+#[inline(never)]
+fn put_special<'a>(text: &[u8], mut tail: Tail<'a>) -> Tail<'a> {
     let mut run = 0;
     for (at, &byte) in text.iter().enumerate() {
         let Some(code) = escape_code(byte) else { continue };
-        out.extend(&text[run..at]);
-        out.extend(&[ESCAPE, code]);
+        tail.extend(&text[run..at]);
+        tail.put(&[ESCAPE, code], 2);
         run = at + 1;
     }
-    out.extend(&text[run..]);
+    tail.extend(&text[run..]);
+    tail
 }

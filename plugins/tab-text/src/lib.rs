@@ -15,11 +15,11 @@
 mod escape;
 
 use fantail_sdk::{
-    Buffer, Event, FieldValue, Format, FormatContext, FormatError, PluginError, TimeFormat,
-    TimeWriter, export_format,
+    Buffer, Event, Field, FieldValue, Format, FormatContext, FormatError, PluginError, Tail,
+    TimeFormat, TimeWriter, export_format,
 };
 
-use crate::escape::write_escaped;
+use crate::escape::{put_escaped, special};
 
 fantail_sdk::settings! {
     /// How tab-separated text is written.
@@ -33,7 +33,10 @@ fantail_sdk::settings! {
 
 /// Writes events as tab-separated parts.
 pub struct TabText {
-    times: TimeWriter,
+    /// Times are written by one for each place: those there differ in little.
+    start_times: TimeWriter,
+    end_times: TimeWriter,
+    field_times: TimeWriter,
     /// Texts of more bytes are cut.
     text_length_max: usize,
 }
@@ -42,8 +45,11 @@ impl Format for TabText {
     type Settings = Settings;
 
     fn open(settings: Settings, context: &FormatContext) -> Result<Self, PluginError> {
+        let times = TimeWriter::new(settings.time_format);
         Ok(TabText {
-            times: TimeWriter::new(settings.time_format),
+            start_times: times.clone(),
+            end_times: times.clone(),
+            field_times: times,
             text_length_max: context.field_length_max.unwrap_or(usize::MAX),
         })
     }
@@ -55,75 +61,96 @@ impl Format for TabText {
     /// Every part ends with a TAB, and the last one is taken away again; so the
     /// TAB of the missing categories stays when nothing follows.
     fn format(&mut self, event: &Event<'_>, out: &mut Buffer<'_>) -> Result<(), FormatError> {
+        let mut tail = out.tail();
         if let Some(name) = event.name() {
-            write_part(b"event:", name, out);
+            tail.put(b"event:", 6);
+            tail = put_part(name, tail);
         }
         if let Some(hostname) = event.hostname() {
-            write_part(b"hostname:", hostname, out);
+            tail.put(b"hostname:", 9);
+            tail = put_part(hostname, tail);
         }
         if let Some(time) = event.start_time() {
-            out.extend(b"start_time:");
-            self.times.write(time, out);
-            out.push(b'\t');
+            tail.put(b"start_time:", 11);
+            self.start_times.put(time, &mut tail);
+            tail.put(b"\t", 1);
         }
         if let Some(time) = event.end_time() {
-            out.extend(b"end_time:");
-            self.times.write(time, out);
-            out.push(b'\t');
+            tail.put(b"end_time:", 9);
+            self.end_times.put(time, &mut tail);
+            tail.put(b"\t", 1);
         }
         if event.parts().categories() {
             let categories = event.categories();
-            if categories.len() == 0 {
-                out.push(b'\t');
-            }
+            tail.put(b"\t", usize::from(categories.len() == 0));
             for category in categories {
-                write_part(b"category:", category, out);
+                tail.put(b"category:", 9);
+                tail = put_part(category, tail);
             }
         }
         for field in event.fields() {
-            out.extend(b"field:");
-            write_escaped(field.key(), out);
-            out.push(b'=');
-            self.write_value(field.value(), out);
-            out.push(b'\t');
+            tail = self.put_field(&field, tail);
         }
-        out.truncate(out.len().saturating_sub(1));
+        tail.truncate(tail.len().saturating_sub(1));
         Ok(())
     }
 }
 
+// A tail is lent to what is inlined only, and goes by value through what is not: so it stays in
+// registers.
 impl TabText {
-    #[inline]
-    fn write_value(&mut self, value: FieldValue<'_>, out: &mut Buffer<'_>) {
-        match value {
-            FieldValue::Text(text) | FieldValue::Json(text) => self.write_text(text, out),
+    /// Appends a field. Nearly all keys and values are short: whatever they are, they are copied
+    /// the same way.
+    #[inline(always)]
+    fn put_field<'a>(&mut self, field: &Field<'_>, mut tail: Tail<'a>) -> Tail<'a> {
+        tail.put(b"field:", 6);
+        if !tail.put_if(field.key(), field.key_block(), special) {
+            tail = put_text(field.key(), usize::MAX, tail);
+        }
+        tail.put(b"=", 1);
+        let (text, length_max) = match field.value() {
+            FieldValue::Text(text) | FieldValue::Json(text) => (text, self.text_length_max),
+            FieldValue::Ip(text) => (text, usize::MAX),
+            FieldValue::List(list) => (list.escaped(), usize::MAX),
             FieldValue::Integer(number) => {
-                out.extend(itoa::Buffer::new().format(number).as_bytes())
+                tail.put_integer(number);
+                tail.put(b"\t", 1);
+                return tail;
             }
-            FieldValue::Timestamp(time) => self.times.write(time, out),
-            FieldValue::List(list) => write_escaped(list.escaped(), out),
-            FieldValue::Ip(text) => write_escaped(text, out),
-        }
-    }
-
-    /// Writes a text that the driver may want to be shorter.
-    #[inline]
-    fn write_text(&self, text: &[u8], out: &mut Buffer<'_>) {
-        match text.get(..self.text_length_max) {
-            Some(cut) if cut.len() < text.len() => {
-                write_escaped(cut, out);
-                out.extend(b"...");
+            FieldValue::Timestamp(time) => {
+                self.field_times.put(time, &mut tail);
+                tail.put(b"\t", 1);
+                return tail;
             }
-            _ => write_escaped(text, out),
+        };
+        let is_whole = text.len() <= length_max;
+        if !(is_whole && tail.put_if(text, field.text_block(), special)) {
+            tail = put_text(text, length_max, tail);
         }
+        tail.put(b"\t", 1);
+        tail
     }
 }
 
-#[inline]
-fn write_part(name: &[u8], value: &[u8], out: &mut Buffer<'_>) {
-    out.extend(name);
-    write_escaped(value, out);
-    out.push(b'\t');
+/// Appends a text with its escapes, of which no more than so many bytes are wanted.
+#[inline(never)]
+fn put_text<'a>(text: &[u8], length_max: usize, mut tail: Tail<'a>) -> Tail<'a> {
+    match text.get(..length_max) {
+        Some(cut) if cut.len() < text.len() => {
+            tail = put_escaped(cut, tail);
+            tail.put(b"...", 3);
+            tail
+        }
+        _ => put_escaped(text, tail),
+    }
+}
+
+/// Appends what is known by name only, and a TAB.
+#[inline(always)]
+fn put_part<'a>(value: &[u8], mut tail: Tail<'a>) -> Tail<'a> {
+    tail = put_escaped(value, tail);
+    tail.put(b"\t", 1);
+    tail
 }
 
 export_format!(TabText, "tab-text");

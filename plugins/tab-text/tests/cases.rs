@@ -41,17 +41,22 @@ fn other_events_are_written_in_the_same_way() {
     );
 }
 
-/// Every length around the words of eight bytes, with a special byte at every place.
+/// Every length around the words of eight bytes and the blocks of 32, with a special byte at every
+/// place, and with others behind the text.
 #[test]
 fn a_special_byte_is_found_wherever_it_is() {
     let mut runner = FormatRunner::open::<TabText>(&json!({})).unwrap();
     for (special, escaped) in [("\t", "\x01t"), ("\0", "\x010"), ("\x0b", "\x0b"), ("\n", "\x01n")]
     {
-        for len in 0..40 {
+        for len in (0..40).chain(62..67) {
             for at in 0..=len {
                 let with = |byte: &str| format!("{}{byte}{}", "x".repeat(at), "y".repeat(len - at));
-                let payload = runner.format(&TestEvent::new().text("k", with(special))).unwrap();
-                assert_eq!(payload, format!("field:k={}", with(escaped)).into_bytes());
+                let event = TestEvent::new().text(with(special), with(special));
+                let expected = format!("field:{0}={0}", with(escaped));
+                assert_eq!(runner.format(&event).unwrap(), expected.as_bytes());
+                let event = event.ip("l", "\t".repeat(40));
+                let expected = format!("{expected}\tfield:l={}", "\x01t".repeat(40));
+                assert_eq!(runner.format(&event).unwrap(), expected.as_bytes());
             }
         }
     }

@@ -124,6 +124,124 @@ impl RawBuffer {
     }
 }
 
+/// The end of a payload while much is appended to it: where the next byte goes is kept beside the
+/// buffer, which need not be asked for every piece. What was appended is part of the payload
+/// as soon as this is dropped.
+///
+/// It is quick as long as nobody is lent it: a function that takes it by reference and is not
+/// inlined has the compiler keep it in memory.
+pub struct Tail<'a> {
+    raw: &'a mut RawBuffer,
+    /// Where the next byte goes: within the buffer's allocation, or at its end.
+    at: *mut u8,
+    /// The allocation's end.
+    end: *mut u8,
+    /// Where in the buffer the payload begins.
+    first: usize,
+}
+
+impl RawBuffer {
+    /// The end, to append to a payload that begins at `first`.
+    #[inline(always)]
+    pub(crate) fn tail(&mut self, first: usize) -> Tail<'_> {
+        let first = first.min(self.len);
+        let (at, end) = self.spare();
+        Tail { raw: self, at, end, first }
+    }
+
+    /// Where the part begins and ends that has not been written.
+    #[inline(always)]
+    fn spare(&mut self) -> (*mut u8, *mut u8) {
+        // SAFETY: `len <= capacity`, so it is inside or at the end of the allocation.
+        let at = unsafe { self.start.add(self.len) };
+        // SAFETY: the end of the allocation.
+        (at, unsafe { self.start.add(self.capacity) })
+    }
+
+    /// Makes room for so many bytes behind `at`, up to where it has been written.
+    #[cold]
+    #[inline(never)]
+    fn grow_at(&mut self, at: *mut u8, additional: usize) -> (*mut u8, *mut u8) {
+        self.len = at.addr() - self.start.addr();
+        self.reserve(additional);
+        self.spare()
+    }
+}
+
+impl Tail<'_> {
+    /// Appends the first `len` bytes of `block`: all, if it has fewer. The whole block is
+    /// copied, for that takes no decision; its rest is overwritten by what comes next.
+    ///
+    /// # Panics
+    ///
+    /// As [`RawBuffer::reserve`].
+    #[inline(always)]
+    pub fn put<const N: usize>(&mut self, block: &[u8; N], len: usize) {
+        self.reserve(N);
+        // SAFETY: there is room for N bytes, in memory that nothing else refers to: `raw` is
+        // held alone, and `block` is no part of what has not been written.
+        unsafe { self.at.cast::<[u8; N]>().write_unaligned(*block) };
+        // SAFETY: at most N bytes on, where there is room for them.
+        self.at = unsafe { self.at.add(len.min(N)) };
+    }
+
+    /// Appends `bytes`.
+    ///
+    /// # Panics
+    ///
+    /// As [`RawBuffer::reserve`].
+    #[inline(always)]
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.reserve(bytes.len());
+        // SAFETY: there is room for them, and they are no part of the buffer's memory that has not
+        // been written.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.at, bytes.len()) };
+        // SAFETY: as far on as there was room.
+        self.at = unsafe { self.at.add(bytes.len()) };
+    }
+
+    /// The number of bytes that the payload has so far.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        self.end_of_written() - self.first
+    }
+
+    /// Whether the payload has no byte yet.
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes bytes away from the payload's end until `len` are left; no effect if there are fewer.
+    #[inline(always)]
+    pub fn truncate(&mut self, len: usize) {
+        let len = len.min(self.len());
+        // SAFETY: not behind where it was, as `first + self.len()` is that.
+        self.at = unsafe { self.raw.start.add(self.first + len) };
+    }
+
+    /// How many bytes of the buffer have been written.
+    #[inline(always)]
+    fn end_of_written(&self) -> usize {
+        self.at.addr() - self.raw.start.addr()
+    }
+
+    #[inline(always)]
+    fn reserve(&mut self, additional: usize) {
+        if self.end.addr() - self.at.addr() < additional {
+            (self.at, self.end) = self.raw.grow_at(self.at, additional);
+        }
+    }
+}
+
+impl Drop for Tail<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // Every byte up to there has been written.
+        self.raw.len = self.end_of_written();
+    }
+}
+
 /// # Safety
 ///
 /// `raw` must come from [`RawBuffer::into_raw`] of the same library.
@@ -155,6 +273,36 @@ mod tests {
             raw.len()
         });
         assert_eq!((taken, bytes.as_slice()), (18, b"before 0123456789x".as_slice()));
+    }
+
+    /// Blocks of several sizes, whole and in part, against a `Vec`, from no capacity on.
+    #[test]
+    fn what_a_tail_appends_is_in_the_buffer() {
+        let mut bytes = b"before".to_vec();
+        bytes.shrink_to_fit();
+        let mut expected = bytes.clone();
+        lend_buffer(&mut bytes, |raw| {
+            for round in 0..200 {
+                let mut tail = raw.tail(6);
+                tail.put(b"0123456789abcdef0123456789ABCDEF", round % 40);
+                expected.extend_from_slice(
+                    &b"0123456789abcdef0123456789ABCDEF"[..(round % 40).min(32)],
+                );
+                tail.put(b"x", 1);
+                tail.extend(&expected[..round]);
+                expected.push(b'x');
+                expected.extend_from_within(..round);
+                assert_eq!(tail.len() + 6, expected.len());
+                if round % 7 == 0 {
+                    tail.truncate(round);
+                    tail.truncate(usize::MAX);
+                    expected.truncate(6 + round);
+                }
+                drop(tail);
+                assert_eq!(raw.as_slice(), expected);
+            }
+        });
+        assert_eq!(bytes, expected);
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //!   [`HostTable`]): abi_stable prefix types. A later minor version adds entries
 //!   behind the last one, and whoever calls a new entry asks first whether it is there.
 //! * *views* ([`RawEvent`], [`RawField`], [`RawBuffer`], [`RawBatch`], [`RawSent`]):
-//!   frozen `repr(C)` structs. What they hold can't change within a major version.
+//!   frozen `repr(C)` structs. What they hold can't change within a major version; a bit of a field's
+//!   flags that a plugin does not know says nothing that it has to know.
 //! * *texts*: settings, schemas and contexts cross as JSON, so both sides can
 //!   learn new names; a name that is not known is ignored there.
 //!
@@ -22,14 +23,14 @@ mod table;
 mod view;
 
 pub(crate) use buffer::lend_buffer;
-pub use buffer::RawBuffer;
+pub use buffer::{RawBuffer, Tail};
 pub use handle::{DriverInstance, FormatFailure, FormatInstance, Payloads};
 pub use shim::{driver_table, format_table, header, plugin_table, start, RootResult};
 pub use table::{
     format_status, send_status, DriverTable, DriverTableRef, FormatTable, FormatTableRef,
     HostTable, HostTableRef, Instance, PluginTable, PluginTableRef, RawGivenUp, RawSent,
 };
-pub use view::{outcome, part, value_kind, RawBatch, RawEvent, RawField};
+pub use view::{outcome, part, value_kind, RawBatch, RawEvent, RawField, BLOCK};
 
 /// The version of this SDK.
 pub const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");

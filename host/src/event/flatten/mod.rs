@@ -94,8 +94,7 @@ impl Flattener {
         let Collected { mut fields, lists, .. } = collected;
         for (place, merged) in &self.merged {
             let list = self.union.get(merged);
-            let field = &mut fields[*place as usize];
-            (field.text, field.number) = (list.escaped().into(), list.len() as i64);
+            fields[*place as usize].set_list(list);
         }
 
         let mut raw = head(event, parts, own_hostname, now);
@@ -155,6 +154,7 @@ impl<'e> Collected<'e> {
         for layer in layers {
             let before = self.fields.len();
             let mut own_marks = 0;
+            let line = layer.bytes().line();
             for field in layer.fields() {
                 let mark = mark(field.key);
                 own_marks |= mark;
@@ -164,13 +164,13 @@ impl<'e> Collected<'e> {
                 };
                 match known {
                     None => {
-                        self.fields.push(RawField::new(field.key, field.value));
+                        self.fields.push(RawField::new(field.key, field.value).within(line));
                         self.note_list(self.fields.len() - 1, None, field.value);
                     }
                     Some(place) => {
                         let before = std::mem::replace(
                             &mut self.fields[place],
-                            RawField::new(field.key, field.value),
+                            RawField::new(field.key, field.value).within(line),
                         );
                         self.note_list(place, Some(before.kind), field.value);
                     }
@@ -189,7 +189,7 @@ impl<'e> Collected<'e> {
         keys: &mut KeyIndex,
         indexed: &mut usize,
     ) -> Option<usize> {
-        let key_at = |place: usize| self.fields[place].key.as_slice();
+        let key_at = |place: usize| self.fields[place].key();
         if before <= COMPARED_MAX {
             return (0..before).find(|&place| key_at(place) == key);
         }

@@ -24,13 +24,13 @@ fn show(raw: &RawEvent<'_>) -> String {
         let value = match field.kind {
             value_kind::INTEGER => field.number.to_string(),
             value_kind::LIST => {
-                let list = List::from_escaped(field.text.as_slice(), field.number as usize);
+                let list = List::from_escaped(field.text(), field.number as usize);
                 let elements: Vec<_> = list.iter().map(|element| text(&element)).collect();
                 format!("[{}]", elements.join("|"))
             }
-            _ => format!("'{}'", text(field.text.as_slice())),
+            _ => format!("'{}'", text(field.text())),
         };
-        format!("{}={value}", text(field.key.as_slice()))
+        format!("{}={value}", text(field.key()))
     }));
     words.join(" ")
 }
@@ -186,12 +186,27 @@ fn an_end_time_that_came_in_is_kept() {
     assert_eq!(end, 7);
 }
 
+/// A format may copy a short text without looking how long it is.
+#[test]
+fn the_texts_of_all_layers_come_in_blocks() {
+    let layer = |key| new().text(key, "someone").text("end", "x".repeat(80));
+    let chain = EventChain::new(layer("user"), &[]).parents([layer("session")]);
+    let export = export(Parts::FIELDS, &[]);
+    Flattener::default().with_raw(&chain.event(), &export, b"", Timestamp::from_micros(0), |raw| {
+        assert_eq!(raw.fields.len(), 3);
+        for field in raw.fields.iter().filter(|field| field.key() != b"end") {
+            let (key, text) = (field.key_block().unwrap(), field.text_block().unwrap());
+            assert!(key.starts_with(field.key()));
+            assert_eq!(field.text()[..7], text[..7]);
+        }
+    });
+}
+
 #[test]
 fn a_recycled_vector_keeps_its_allocation() {
     let mut vec: Vec<RawField<'_>> = Vec::with_capacity(100);
     let key = b"key".to_vec();
-    let text = key.as_slice().into();
-    vec.push(RawField { key: text, text, number: 0, kind: value_kind::TEXT, flags: 0 });
+    vec.push(RawField::of_kind(&key, value_kind::TEXT, &key, 0));
     let place = vec.as_ptr().addr();
     let recycled: Vec<RawField<'static>> = recycle(vec);
     assert!(recycled.is_empty());
