@@ -130,8 +130,15 @@ impl Json {
                 put_time(&mut self.field_times, time, &mut tail);
             }
             FieldValue::List(list) => {
-                tail.put(b"\":", 2);
-                tail = put_list(list, self.text_length_max, tail);
+                let is_one = list.len() == 1 && list.escaped().len() < self.text_length_max;
+                tail.put(b"\":[\"", 4);
+                // With nothing special in it, it has no escapes of its own either.
+                if is_one && tail.put_if(list.escaped(), field.text_block(), special) {
+                    tail.put(b"\"],", 3);
+                    return tail;
+                }
+                tail.truncate(tail.len() - 1);
+                tail = put_elements(list, self.text_length_max, tail);
             }
             FieldValue::Json(json) => {
                 tail.put(b"\":", 2);
@@ -152,9 +159,9 @@ fn put_text<'a>(text: &[u8], length_max: usize, tail: Tail<'a>) -> Tail<'a> {
     put_content(cut(text, length_max), b"...", tail)
 }
 
+/// Appends a list's elements and what ends it.
 #[inline(never)]
-fn put_list<'a>(list: List<'_>, length_max: usize, mut tail: Tail<'a>) -> Tail<'a> {
-    tail.put(b"[", 1);
+fn put_elements<'a>(list: List<'_>, length_max: usize, mut tail: Tail<'a>) -> Tail<'a> {
     let empty = tail.len();
     for element in list.iter() {
         tail.put(b"\"", 1);

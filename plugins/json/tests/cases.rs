@@ -26,6 +26,11 @@ fn other_values_are_written_as_they_are() {
     check(TestEvent::new().json("", r#"{"a": [1.5]}"#), r#"{"fields":{"":{"a": [1.5]}}}"#);
     check(TestEvent::new().list::<&str>("l", &[]), r#"{"fields":{"l":[]}}"#);
     check(TestEvent::new().list("l", &["", "a\tb"]), r#"{"fields":{"l":["","a\tb"]}}"#);
+    let one = |element: &str| TestEvent::new().list("l", &[element]).text("m", "x".repeat(32));
+    let rest = format!(r#","m":"{}"}}}}"#, "x".repeat(32));
+    check(one(""), &(r#"{"fields":{"l":[""]"#.to_owned() + &rest));
+    check(one("one"), &(r#"{"fields":{"l":["one"]"#.to_owned() + &rest));
+    check(one("a\tb\x01"), &(r#"{"fields":{"l":["a\tb\u0001"]"#.to_owned() + &rest));
     check(TestEvent::new().unknown_kind("k", "text"), r#"{"fields":{"k":"text"}}"#);
     check(
         TestEvent::new().text("k", b"\0\x1f\x7f\x08\x0c"),
