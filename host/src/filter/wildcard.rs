@@ -83,6 +83,9 @@ impl Pattern {
             let piece = self.pieces.get(at);
             if piece == Some(&Piece::Many) {
                 at += 1;
+                if at == self.pieces.len() {
+                    return true;
+                }
                 retry = Some((at, rest.clone()));
                 continue;
             }
