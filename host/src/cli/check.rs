@@ -59,7 +59,7 @@ fn print_ignored(ignored: &[[String; 3]]) {
 fn print_strategies(config: &Config) {
     // They have been checked: what is no filter is an error of the configuration.
     let filters = config.metrics.iter().flat_map(|metric| Filter::parse(&metric.filter.value));
-    for (count, how) in FilterSet::new(filters).strategies().iter() {
+    for (count, how) in FilterSet::of(filters, config.unnamed_events).strategies().iter() {
         outln!("  {}: {how}", counted(count, "filter"));
     }
 }

@@ -110,7 +110,9 @@ impl Expr {
     }
 
     /// All nodes, children before their parents.
-    pub fn nodes(&self) -> impl ExactSizeIterator<Item = (NodeId, Node)> + '_ {
+    pub fn nodes(
+        &self,
+    ) -> impl ExactSizeIterator<Item = (NodeId, Node)> + DoubleEndedIterator + '_ {
         self.nodes.iter().enumerate().map(|(index, node)| (NodeId::new(index), *node))
     }
 

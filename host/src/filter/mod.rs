@@ -11,8 +11,8 @@
 //!
 //! Reading order: `lexer` and `parser` make the tree in `ast`, with the values of
 //! `literal`, `network` and `wildcard`; `origin` remembers where everything
-//! stood, for the messages of `error` and `warning` (with `never`, which finds
-//! what can't match). `canonical` writes a tree as text. `naive` asks a filter
+//! stood, for the messages of `error` and `warning` (with `certain`, which finds
+//! what can't match, or can't but). `canonical` writes a tree as text. `naive` asks a filter
 //! about an event, `mismatch` is what it says of comparisons that can't work.
 //! `compiled` asks many filters at once, and `set` is what the host knows of all
 //! this; `explain` says all that in words. Nothing here recurses or reaches outside.
@@ -25,6 +25,7 @@
 mod ast;
 mod canonical;
 mod catalogue;
+mod certain;
 mod compiled;
 mod error;
 pub mod explain;
@@ -33,7 +34,6 @@ mod literal;
 mod mismatch;
 pub mod naive;
 mod network;
-mod never;
 mod origin;
 mod parser;
 pub mod sample;

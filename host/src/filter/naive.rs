@@ -4,7 +4,7 @@
 
 use fantail_sdk::{FieldValue, List, tab_escape};
 
-use super::ast::{Expr, FieldTest, Node, NodeId, Op, Test, TestId};
+use super::ast::{Expr, FieldTest, NameTest, Node, NodeId, Op, Test, TestId};
 use super::literal::{Decimal, Literal};
 use super::mismatch::MismatchKind;
 use crate::event::{Event, Source};
@@ -56,10 +56,7 @@ fn decide(expr: &Expr, mut node: NodeId, mut answer: bool) -> Decision {
 /// Whether the event passes one test.
 pub(super) fn passes(test: &Test, event: &Event<'_>, report: &mut dyn FnMut(MismatchKind)) -> bool {
     match test {
-        Test::Name(wanted) => {
-            let name = event.name.filter(|name| !name.is_empty());
-            name.is_some_and(|name| wanted.matches(name))
-        }
+        Test::Name(wanted) => has_name(event, wanted),
         Test::Category(name) => event.has_category(name.as_bytes()),
         Test::LogType(wanted) => event.log_type == Some(*wanted),
         Test::Source(wanted) => event.source.is_some_and(|source| is_at(source, wanted)),
@@ -68,6 +65,11 @@ pub(super) fn passes(test: &Test, event: &Event<'_>, report: &mut dyn FnMut(Mism
             false
         }),
     }
+}
+
+/// Whether the event has a name, and that one.
+pub(super) fn has_name(event: &Event<'_>, wanted: &NameTest) -> bool {
+    event.name.is_some_and(|name| !name.is_empty() && wanted.matches(name))
 }
 
 /// Whether `wanted` is the file, or, when it has a colon, the file and the line.

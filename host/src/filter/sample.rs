@@ -157,7 +157,7 @@ pub fn compare(bytes: &[u8]) -> (usize, usize) {
     let mut dice = Dice::new(bytes);
     let few = dice.of(&[0, 0, 1, 4, 100]);
     let filters: Vec<Filter> = (0..=dice.roll(30)).map(|_| filter(&mut dice)).collect();
-    let set = FilterSet::with_few(filters, few);
+    let set = FilterSet::with_few(filters, dice.roll(3) > 0, few);
     let symbols = set.symbols();
     let mut matcher = Matcher::new(&set, &symbols);
     let (mut asked, mut matched) = (0, 0);

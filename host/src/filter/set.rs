@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::Filter;
 use super::ast::TestId;
+use super::certain::Asked;
 use super::compiled::{self, Compiled, Matcher, Strategies};
 use super::mismatch::{Description, Mismatch, MismatchKind, Place};
 use super::naive;
@@ -25,22 +26,22 @@ pub struct FilterSet {
 impl FilterSet {
     /// A set of `filters`; the first one's index is 0.
     pub fn new(filters: impl IntoIterator<Item = Filter>) -> Self {
-        Self::with_few(filters, compiled::FEW)
+        Self::of(filters, true)
+    }
+
+    /// The same; unless `unnamed`, no unnamed event matches, whatever the filters need.
+    pub fn of(filters: impl IntoIterator<Item = Filter>, unnamed: bool) -> Self {
+        Self::with_few(filters, unnamed, compiled::FEW)
     }
 
     /// The same, with `few` filters or less asked one by one where that many are
     /// found in the same way: no choice of it changes an answer.
-    pub fn with_few(filters: impl IntoIterator<Item = Filter>, few: usize) -> Self {
+    pub fn with_few(filters: impl IntoIterator<Item = Filter>, unnamed: bool, few: usize) -> Self {
         let filters: Vec<_> = filters.into_iter().collect();
-        let named_only = filters.iter().all(Filter::requires_event_name);
-        let compiled = Compiled::new(&filters, few);
+        let named_only = !unnamed || filters.iter().all(Filter::requires_event_name);
+        let asked = if named_only { Asked::Named } else { Asked::Any };
+        let compiled = Compiled::new(&filters, few, asked);
         FilterSet { filters, named_only, compiled }
-    }
-
-    /// The same set for named events only: no other event matches.
-    #[must_use]
-    pub fn for_named(self) -> Self {
-        FilterSet { named_only: true, ..self }
     }
 
     /// The names that the filters ask for, among all fields: for decoding events for this
@@ -70,7 +71,7 @@ impl FilterSet {
 
     /// How the filters that match are found.
     pub fn strategies(&self) -> Strategies {
-        self.compiled.strategies()
+        self.compiled.strategies(self.named_only)
     }
 
     /// Puts the indices of the filters that match into `matched`, in ascending
@@ -85,12 +86,7 @@ impl FilterSet {
         if self.drops(event) {
             return;
         }
-        if self.compiled.is_needless() {
-            let filters = (0..).zip(&self.filters);
-            matched.extend(filters.filter(|(_, it)| it.matches(event)).map(|(index, _)| index));
-        } else {
-            self.compiled.matches_into(event, matcher, matched);
-        }
+        self.compiled.matches_into(event, matcher, matched);
     }
 
     /// As [`matches_into`](Self::matches_into), by asking every filter, and tells

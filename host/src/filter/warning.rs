@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::Filter;
 use super::ast::Test;
 use super::catalogue;
+use super::certain::{self, Asked, Truth};
 use super::literal::{Literal, Taken};
-use super::never;
 
 /// Something in a filter that deserves a second look.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,10 +64,10 @@ pub enum WarningKind {
 /// whole filter come first.
 pub fn warnings(filter: &Filter) -> Vec<Warning> {
     let (expr, origin) = (filter.expr(), filter.origin());
-    let findings = never::find(expr);
+    let findings = certain::find(expr, Asked::Any);
     let mut warnings = Vec::new();
     let mut warn = |kind, span| warnings.push(Warning { kind, span });
-    if findings.never {
+    if findings.whole() == Truth::Never {
         warn(WarningKind::NeverMatches, 0..origin.len);
     }
     for span in &origin.mixed {

@@ -72,6 +72,13 @@ impl Pattern {
         self.text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'*' | b'?'))
     }
 
+    /// Whether every text matches that is not empty.
+    pub fn takes_any(&self) -> bool {
+        let count = |wanted| self.pieces.iter().filter(|piece| **piece == wanted).count();
+        let (many, one) = (count(Piece::Many), count(Piece::One));
+        many > 0 && one <= 1 && many + one == self.pieces.len()
+    }
+
     /// Whether all of `bytes` matches. Takes at most as many steps as the
     /// pattern is long times as `bytes` is.
     pub fn matches(&self, bytes: impl Iterator<Item = u8> + Clone, case: Case) -> bool {
@@ -143,6 +150,23 @@ mod tests {
         check("a*b*c", &["abc", "aXbYc", "AbbcbC"], &["abcb", "ab", "xabc"]);
         check("*ab", &["ab", "aab", "abab"], &["aba", "b"]);
         check("a*", &["a", "A", "ab"], &["", "ba"]);
+    }
+
+    #[test]
+    fn some_take_any_text() {
+        for (text, expected) in [
+            ("*", true),
+            ("**", true),
+            ("?*", true),
+            ("*?*", true),
+            ("?", false),
+            ("??*", false),
+            ("?*?", false),
+            ("*a", false),
+            (r"\**", false),
+        ] {
+            assert_eq!(Pattern::parse(text).unwrap().takes_any(), expected, "{text}");
+        }
     }
 
     #[test]

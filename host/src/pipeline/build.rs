@@ -207,8 +207,7 @@ fn build_routes(
         }
         routes.push(Route { metric: name.clone(), exporter, export: export(metric) });
     }
-    let filters = FilterSet::new(filters);
-    let filters = if config.unnamed_events { filters } else { filters.for_named() };
+    let filters = FilterSet::of(filters, config.unnamed_events);
     filters.wants(&mut wanted);
     let symbols = Arc::new(current.symbols.extended(&wanted));
     Ok(Routes { filters, symbols, routes })

@@ -12,7 +12,7 @@ use super::index::{Aspects, Place};
 use super::matcher::{Answer, Matcher, Run};
 use super::pattern::PatternTable;
 use super::predicate::{KeyId, Predicate, PredicateId, Predicates};
-use super::program::ValueSet;
+use super::program::{Answers, ValueSet};
 use super::small;
 use super::value::ValueTable;
 use crate::event::flatten::recycle;
@@ -159,41 +159,6 @@ impl<'s, 'e> Facts<'s, 'e> {
                 follow(&self.matcher.facts[run.range()]);
             }
         }
-    }
-
-    /// Whether the predicate is true.
-    pub(super) fn is_true(&mut self, id: PredicateId) -> bool {
-        let event = self.matcher.event;
-        if let Some(known) = self.matcher.answers[id.index()].of(event) {
-            return known;
-        }
-        let compiled = self.compiled;
-        let answer = match compiled.predicates.get(id) {
-            Predicate::Name(wanted) => self.name().is_some_and(|name| wanted.matches(name)),
-            Predicate::Category(_) => {
-                self.of_categories();
-                self.is_fact(id)
-            }
-            Predicate::LogType(wanted) => self.event.log_type == Some(*wanted),
-            Predicate::Source(wanted) => {
-                self.event.source.is_some_and(|source| naive::is_at(source, wanted))
-            }
-            Predicate::Field(key, test) => {
-                let value = self.value(*key);
-                naive::compare_value(test, value, self.event).unwrap_or(false)
-            }
-        };
-        if !self.is_fact(id) {
-            self.matcher.answers[id.index()] = Answer::new(event, answer);
-        }
-        answer
-    }
-
-    /// Whether one of the values is the field's.
-    pub(super) fn is_any_true(&mut self, set: &ValueSet) -> bool {
-        let run = self.of_key(set.key);
-        let facts = &self.matcher.facts[run.range()];
-        facts.iter().any(|fact| set.members.binary_search(fact).is_ok())
     }
 
     fn name(&self) -> Option<&'e [u8]> {
@@ -409,5 +374,40 @@ impl<'s, 'e> Facts<'s, 'e> {
             }
         }
         self.matcher.present.extend(keys.duration());
+    }
+}
+
+impl Answers for Facts<'_, '_> {
+    fn is_true(&mut self, id: PredicateId) -> bool {
+        let event = self.matcher.event;
+        if let Some(known) = self.matcher.answers[id.index()].of(event) {
+            return known;
+        }
+        let compiled = self.compiled;
+        let answer = match compiled.predicates.get(id) {
+            Predicate::Name(wanted) => self.name().is_some_and(|name| wanted.matches(name)),
+            Predicate::Category(_) => {
+                self.of_categories();
+                self.is_fact(id)
+            }
+            Predicate::LogType(wanted) => self.event.log_type == Some(*wanted),
+            Predicate::Source(wanted) => {
+                self.event.source.is_some_and(|source| naive::is_at(source, wanted))
+            }
+            Predicate::Field(key, test) => {
+                let value = self.value(*key);
+                naive::compare_value(test, value, self.event).unwrap_or(false)
+            }
+        };
+        if !self.is_fact(id) {
+            self.matcher.answers[id.index()] = Answer::new(event, answer);
+        }
+        answer
+    }
+
+    fn is_any_true(&mut self, set: &ValueSet) -> bool {
+        let run = self.of_key(set.key);
+        let facts = &self.matcher.facts[run.range()];
+        facts.iter().any(|fact| set.members.binary_search(fact).is_ok())
     }
 }

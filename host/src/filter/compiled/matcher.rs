@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn events_are_told_apart_when_their_numbers_begin_anew() {
         let texts = ["a=x AND b=y", "a=y OR b=y", "a=x AND NOT b=y", "a=* AND NOT a=y"];
-        let set = FilterSet::with_few(texts.map(|text| Filter::parse(text).unwrap()), 0);
+        let set = FilterSet::with_few(texts.map(|text| Filter::parse(text).unwrap()), true, 0);
         let symbols = set.symbols();
         let chain = |event| EventChain::new(event, &[]).resolve(&symbols);
         let one = chain(EventBuilder::new().text("a", "x").text("b", "y"));

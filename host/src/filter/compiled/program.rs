@@ -17,31 +17,40 @@ pub(super) struct Target(u32);
 
 impl Target {
     /// The end: the conjunct is true.
-    pub(super) const TRUE: Target = Target(u32::MAX);
+    const TRUE: Target = Target(u32::MAX);
     /// The end: the conjunct is false.
-    pub(super) const FALSE: Target = Target(u32::MAX - 1);
+    const FALSE: Target = Target(u32::MAX - 1);
 
     /// The step, unless it is an answer.
-    pub(super) fn step(self) -> Option<usize> {
+    fn step(self) -> Option<usize> {
         (self.0 < Self::FALSE.0).then_some(self.0 as usize)
     }
 }
 
 /// One test, and where its answer leads.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Step {
-    pub(super) asks: Asks,
-    pub(super) on_true: Target,
-    pub(super) on_false: Target,
+struct Step {
+    asks: Asks,
+    on_true: Target,
+    on_false: Target,
 }
 
 /// What a step asks.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Asks {
+enum Asks {
     /// Whether the predicate is true.
     One(PredicateId),
     /// Whether one of the set is, by the set's number.
     AnyOf(u32),
+}
+
+/// Who answers for an event what steps ask.
+pub(super) trait Answers {
+    /// Whether the predicate is true.
+    fn is_true(&mut self, id: PredicateId) -> bool;
+
+    /// Whether one of the values is the field's.
+    fn is_any_true(&mut self, set: &ValueSet) -> bool;
 }
 
 /// Values of one field.
@@ -56,8 +65,8 @@ pub(super) struct ValueSet {
 /// The steps of all filters.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Programs {
-    pub(super) steps: Vec<Step>,
-    pub(super) sets: Vec<ValueSet>,
+    steps: Vec<Step>,
+    sets: Vec<ValueSet>,
 }
 
 /// A part of a filter that has to be true, or false.
@@ -118,6 +127,19 @@ impl Numbered<'_> {
 }
 
 impl Programs {
+    /// Runs a conjunct's program.
+    pub(super) fn run(&self, mut at: Target, answers: &mut impl Answers) -> bool {
+        while let Some(step) = at.step() {
+            let step = &self.steps[step];
+            let answer = match step.asks {
+                Asks::One(predicate) => answers.is_true(predicate),
+                Asks::AnyOf(set) => answers.is_any_true(&self.sets[set as usize]),
+            };
+            at = if answer { step.on_true } else { step.on_false };
+        }
+        at == Target::TRUE
+    }
+
     /// Adds a conjunct's steps; returns where they begin.
     pub(super) fn add(
         &mut self,

@@ -106,7 +106,7 @@ fn ask(set: &FilterSet, event: &Event<'_>, seen: &SeenMismatches) -> (bool, Vec<
     });
     // The compiled filters say the same, however few of them are left to be asked.
     for few in [0, 100] {
-        let set = FilterSet::with_few(set.filters().to_vec(), few);
+        let set = FilterSet::with_few(set.filters().to_vec(), true, few);
         let mut found = vec![99];
         set.matches_into(event, &mut Matcher::new(&set, &set.symbols()), &mut found);
         assert_eq!(found, matched, "{:?}, few = {few}", set.canonical());

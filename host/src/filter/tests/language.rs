@@ -152,7 +152,7 @@ fn a_set_names_the_filters_that_match() {
     assert_eq!(FilterSet::new([]).canonical(), "");
 
     // A set that is for named events only says so, whatever its filters need.
-    let set = FilterSet::new(["b=1"].map(parse)).for_named();
+    let set = FilterSet::of(["b=1"].map(parse), false);
     let symbols = set.symbols();
     let mut matcher = Matcher::new(&set, &symbols);
     let mut check = |event: EventBuilder, expected: &[u32]| {

@@ -1,5 +1,6 @@
-//! What can be told without an event: tests that are always false, ANDs of tests
-//! that can't be true together, and what follows for the whole filter.
+//! What can be told without an event: tests that are always false or always true,
+//! ANDs of tests that can't be true together, and what follows for each part of the
+//! filter.
 //!
 //! Only what is certain counts. Lists and missing fields make most pairs of tests
 //! of one field possible: `a=1 AND a=2` is true of a list.
@@ -18,20 +19,49 @@ pub(super) struct Findings {
     pub(super) false_tests: Vec<TestId>,
     /// The tests that can't be true together with one that is ANDed with them.
     pub(super) contradictions: Vec<TestId>,
-    /// Whether the whole filter never matches.
-    pub(super) never: bool,
+    /// What is certain about each node.
+    truths: Vec<Truth>,
 }
 
 /// What is certain about a part of a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Truth {
+pub(super) enum Truth {
+    /// No event makes it true.
     Never,
+    /// Every event does.
     Always,
+    /// It takes an event to tell.
     Open,
 }
 
+/// The events that a filter may be asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// All.
+    Any,
+    /// Those that have a name.
+    Named,
+}
+
+impl Findings {
+    /// What is certain about the node.
+    pub(super) fn of(&self, id: NodeId) -> Truth {
+        self.truths[id.index()]
+    }
+
+    /// What is certain about the whole filter; the empty one never matches.
+    pub(super) fn whole(&self) -> Truth {
+        self.truths.last().copied().unwrap_or(Truth::Never)
+    }
+
+    /// Whether anything is certain about any part of it.
+    pub(super) fn any(&self) -> bool {
+        self.truths.iter().any(|truth| *truth != Truth::Open)
+    }
+}
+
 /// Looks at the whole filter, in time that grows with its length only.
-pub(super) fn find(expr: &Expr) -> Findings {
+pub(super) fn find(expr: &Expr, asked: Asked) -> Findings {
     let mut findings = Findings::default();
     let mut truths: Vec<Truth> = Vec::with_capacity(expr.nodes().len());
     for (id, node) in expr.nodes() {
@@ -41,6 +71,7 @@ pub(super) fn find(expr: &Expr) -> Findings {
                 findings.false_tests.push(test);
                 Truth::Never
             }
+            Node::Test(test) if is_always_true(expr.test(test), asked) => Truth::Always,
             Node::Test(_) => Truth::Open,
             Node::Not(child) => match of(child) {
                 Truth::Never => Truth::Always,
@@ -67,8 +98,16 @@ pub(super) fn find(expr: &Expr) -> Findings {
         };
         truths.push(truth);
     }
-    findings.never = truths.last().is_none_or(|truth| *truth == Truth::Never);
+    findings.truths = truths;
     findings
+}
+
+/// Whether the test is true of every event that the filter is asked about.
+fn is_always_true(test: &Test, asked: Asked) -> bool {
+    match test {
+        Test::Name(NameTest::Pattern(pattern)) => asked == Asked::Named && pattern.takes_any(),
+        _ => false,
+    }
 }
 
 /// Whether the test is false whatever the event.
