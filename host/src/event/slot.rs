@@ -81,6 +81,21 @@ pub struct Slot {
     pub value: SlotValue,
 }
 
+impl Slot {
+    /// The bytes that its name and its value have in the buffers.
+    #[inline]
+    pub fn text_bytes(&self) -> usize {
+        let value = match self.value {
+            SlotValue::Text(span)
+            | SlotValue::Ip(span)
+            | SlotValue::List(span, _)
+            | SlotValue::Json(span) => span.len,
+            SlotValue::Integer(_) | SlotValue::Timestamp(_) => 0,
+        };
+        self.key.len as usize + value as usize
+    }
+}
+
 /// A field, borrowed from its layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {

@@ -191,7 +191,8 @@ impl OpenEvents {
         }
         let own = content.own;
         let new_place = if self.free.is_empty() { PLACE_BYTES } else { 0 };
-        let bytes = self.bytes() + new_place + content.size();
+        let arena = content.arena_size();
+        let bytes = self.bytes() + new_place + content.size(arena);
         let full = self.len() >= self.limits.events_max
             || own.fields().len() > self.limits.fields_max
             || bytes > self.limits.bytes_max;
@@ -202,7 +203,7 @@ impl OpenEvents {
             return Err(OpenError::NoRoom);
         }
         let mut event = OpenEvent { parent: parent.map(|id| id.0), depth, ..OpenEvent::default() };
-        event.reserve(content, own.fields().len());
+        event.reserve(content, arena, own.fields().len());
         event.take_over(content);
         for field in own.fields() {
             event.push(field);
@@ -233,7 +234,8 @@ impl OpenEvents {
     ///
     /// When the event might become larger than a limit allows; nothing changes then.
     pub fn update(&mut self, id: OpenId, content: &OpenContent<'_>) -> Result<(), OpenError> {
-        let bytes = self.bytes() + content.size();
+        let arena = content.arena_size();
+        let bytes = self.bytes() + content.size(arena);
         let event = &mut self.places[id.0 as usize].event;
         event.index(&mut self.keys);
         let added =
@@ -246,7 +248,7 @@ impl OpenEvents {
             return Err(OpenError::NoRoom);
         }
         let before = event.size();
-        event.reserve(content, added);
+        event.reserve(content, arena, added);
         event.take_over(content);
         event.set_all(content.own, &self.keys);
         event.compact();
@@ -325,10 +327,10 @@ impl OpenEvent {
         Bytes::new(&self.arena, &[])
     }
 
-    /// Makes room for what the content adds, so many new `fields` among it, and no more than that: what is reserved is
-    /// memory as well, and counts.
-    fn reserve(&mut self, content: &OpenContent<'_>, fields: usize) {
-        self.arena.reserve_exact(content.arena_size());
+    /// Makes room for what the content adds, so many bytes in the `arena` and new `fields`
+    /// among it, and no more than that: what is reserved is memory as well, and counts.
+    fn reserve(&mut self, content: &OpenContent<'_>, arena: usize, fields: usize) {
+        self.arena.reserve_exact(arena);
         self.slots.reserve_exact(fields);
         let more = content.own.categories().len().saturating_sub(self.categories.len());
         self.categories.reserve_exact(more);
@@ -404,7 +406,7 @@ impl OpenEvent {
         if self.arena.len() < 512 {
             return;
         }
-        let live = self.layer().fields().map(|field| text_bytes(&field)).sum::<usize>()
+        let live = self.slots.iter().map(Slot::text_bytes).sum::<usize>()
             + self.name().map_or(0, <[u8]>::len)
             + self.source().map_or(0, |source| source.file.len());
         if self.arena.len() < 2 * live {
@@ -449,24 +451,13 @@ impl OpenContent<'_> {
     fn arena_size(&self) -> usize {
         self.name.map_or(0, <[u8]>::len)
             + self.source.map_or(0, |source| source.file.len())
-            + self.own.fields().map(|field| text_bytes(&field)).sum::<usize>()
+            + self.own.slots().iter().map(Slot::text_bytes).sum::<usize>()
     }
 
-    /// The bytes that the content adds to an event, at most.
-    fn size(&self) -> usize {
-        self.arena_size()
-            + self.own.fields().len() * size_of::<Slot>()
-            + size_of_val(self.own.categories())
+    /// The bytes that the content adds to an event, at most; so many of them to its `arena`.
+    fn size(&self, arena: usize) -> usize {
+        arena + self.own.fields().len() * size_of::<Slot>() + size_of_val(self.own.categories())
     }
-}
-
-fn text_bytes(field: &Field<'_>) -> usize {
-    field.key.len()
-        + match field.value {
-            FieldValue::Text(text) | FieldValue::Ip(text) | FieldValue::Json(text) => text.len(),
-            FieldValue::List(list) => list.escaped().len(),
-            FieldValue::Integer(_) | FieldValue::Timestamp(_) => 0,
-        }
 }
 
 #[cfg(test)]
