@@ -2,7 +2,7 @@
 
 use fantail_sdk::tab_escape;
 
-use super::side_by_side::{BLOCK, places_of};
+use super::side_by_side::{BLOCK, contains, places_of};
 
 /// One argument, still escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,9 +111,8 @@ impl<'a> Tokens<'a> {
 #[inline(never)]
 fn block_at(line: &[u8], start: usize) -> (u64, bool) {
     let rest = &line[start..];
-    let places = |block, seen: usize| {
-        (places_of(b'\t', block) >> seen, places_of(tab_escape::ESCAPE, block) != 0)
-    };
+    let places =
+        |block, seen: usize| (places_of(b'\t', block) >> seen, contains(tab_escape::ESCAPE, block));
     if let Some(block) = rest.first_chunk::<BLOCK>() {
         return places(block, 0);
     }
