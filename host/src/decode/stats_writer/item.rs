@@ -23,6 +23,7 @@ use fantail_sdk::{Timestamp, tab_escape};
 
 use super::address::{self, Form};
 use super::number;
+use super::time::{MICROS, Times};
 use crate::decode::shape::{Beginning, Shapes};
 use crate::decode::token::{Token, Tokens};
 use crate::decode::{LineError, Reason};
@@ -40,9 +41,6 @@ const DURATION: &[u8] = b"duration";
 
 /// What stands behind a field's name.
 const VALUE: &str = "the value of the field";
-
-/// What stands behind a time's seconds.
-const MICROS: &str = "microseconds from 0 to 999999";
 
 /// Which fields a line is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +67,7 @@ pub(super) struct Draft {
     pub categories: Vec<CategoryId>,
     name: Option<Span>,
     source: Option<(Span, u32)>,
+    times: Times,
     pub created: Timestamp,
     pub last_sent: Option<Timestamp>,
 }
@@ -97,7 +96,7 @@ impl Draft {
         self.clear();
         self.shapes.begin(if skips { Beginning::Wanted } else { Beginning::Every });
         let seconds = argument(tokens, "the time of creation")?;
-        self.created = timestamp(seconds, argument(tokens, MICROS)?)?;
+        self.created = self.times.read(tokens.line(), seconds, argument(tokens, MICROS)?)?;
         while !tokens.is_done() {
             if is_field(tokens) && self.shapes.is_following() {
                 self.known_fields(tokens, skips)?;
@@ -125,11 +124,14 @@ impl Draft {
             b's' => {
                 let expected = "the line number of the source";
                 let number = argument(tokens, expected)?;
-                let number =
-                    number::unsigned_32(number.bytes).ok_or_else(|| syntax(number, expected))?;
+                let number = number::unsigned_32(tokens.line(), number)
+                    .ok_or_else(|| syntax(number, expected))?;
                 self.source = Some((self.text(rest, tokens.has_escapes()), number));
             }
-            b'l' => self.last_sent = Some(timestamp(rest, argument(tokens, MICROS)?)?),
+            b'l' => {
+                let micros = argument(tokens, MICROS)?;
+                self.last_sent = Some(self.times.read(tokens.line(), rest, micros)?);
+            }
             b'n' => self.name = Some(self.text(rest, tokens.has_escapes())),
             b'c' => self.category(rest, tokens, registry)?,
             _ => {}
@@ -170,11 +172,12 @@ impl Draft {
             // written in parts and read as one, and the processor waits for that.
             match code {
                 b'I' => {
-                    let value = SlotValue::Integer(integer(first)?);
+                    let value = SlotValue::Integer(integer(here.line(), first)?);
                     self.slots.push(Slot { key, symbol, value });
                 }
                 b'T' => {
-                    let value = SlotValue::Timestamp(timestamp(first, second)?);
+                    let value =
+                        SlotValue::Timestamp(self.times.read(here.line(), first, second)?);
                     self.slots.push(Slot { key, symbol, value });
                 }
                 b'P' => {
@@ -295,8 +298,11 @@ impl Draft {
     fn value(&mut self, code: u8, tokens: &mut Tokens<'_>) -> Result<SlotValue, LineError> {
         let first = argument(tokens, VALUE)?;
         Ok(match code {
-            b'I' => SlotValue::Integer(integer(first)?),
-            b'T' => SlotValue::Timestamp(timestamp(first, argument(tokens, MICROS)?)?),
+            b'I' => SlotValue::Integer(integer(tokens.line(), first)?),
+            b'T' => {
+                let micros = argument(tokens, MICROS)?;
+                SlotValue::Timestamp(self.times.read(tokens.line(), first, micros)?)
+            }
             b'P' => SlotValue::Ip(self.address(first)?),
             b'L' => {
                 let value;
@@ -395,19 +401,8 @@ pub(super) fn syntax(token: Token<'_>, expected: &'static str) -> LineError {
 }
 
 #[inline]
-fn integer(token: Token<'_>) -> Result<i64, LineError> {
-    number::signed(token.bytes).ok_or_else(|| syntax(token, "a signed 64-bit number"))
-}
-
-/// The time of these seconds and microseconds.
-fn timestamp(seconds: Token<'_>, micros: Token<'_>) -> Result<Timestamp, LineError> {
-    let whole =
-        number::signed(seconds.bytes).ok_or_else(|| syntax(seconds, "a number of seconds"))?;
-    let part = number::unsigned_32(micros.bytes)
-        .filter(|part| *part < 1_000_000)
-        .ok_or_else(|| syntax(micros, MICROS))?;
-    Timestamp::from_parts(whole, i64::from(part))
-        .ok_or_else(|| syntax(seconds, "a time within 292,000 years of 1970"))
+fn integer(line: &[u8], token: Token<'_>) -> Result<i64, LineError> {
+    number::signed(line, token).ok_or_else(|| syntax(token, "a signed 64-bit number"))
 }
 
 /// The list of so many elements, which are the next arguments, and what is behind
@@ -416,7 +411,7 @@ fn list<'a>(
     count: Token<'_>,
     mut tokens: Tokens<'a>,
 ) -> Result<(SlotValue, Tokens<'a>), LineError> {
-    let number = number::unsigned_32(count.bytes)
+    let number = number::unsigned_32(tokens.line(), count)
         .ok_or_else(|| syntax(count, "the number of the list's elements"))?;
     let start = tokens.column();
     let mut end = start;

@@ -21,6 +21,7 @@
 mod address;
 mod item;
 mod number;
+mod time;
 
 use std::sync::Arc;
 
@@ -273,18 +274,19 @@ fn version(command: Token<'_>, tokens: &mut Tokens<'_>) -> Result<(), LineError>
     if command.bytes != b"VERSION" {
         return wrong(command.start, "VERSION as the first line's command");
     }
-    let mut next = || (tokens.column(), tokens.next().map_or(&b""[..], |token| token.bytes));
-    let (column, service) = next();
-    if service != CLIENT_SERVICE {
-        return wrong(column, "stats-client as the client's service");
+    let line = tokens.line();
+    let mut next = || tokens.next().unwrap_or(Token { start: line.len(), bytes: b"" });
+    let service = next();
+    if service.bytes != CLIENT_SERVICE {
+        return wrong(service.start, "stats-client as the client's service");
     }
-    let (column, major) = next();
-    if number::unsigned_32(major) != Some(MAJOR_VERSION) {
-        return wrong(column, "4 as the protocol's major version");
+    let major = next();
+    if number::unsigned_32(line, major) != Some(MAJOR_VERSION) {
+        return wrong(major.start, "4 as the protocol's major version");
     }
-    let (column, minor) = next();
-    if number::unsigned_32(minor).is_none() {
-        return wrong(column, "a number as the protocol's minor version");
+    let minor = next();
+    if number::unsigned_32(line, minor).is_none() {
+        return wrong(minor.start, "a number as the protocol's minor version");
     }
     match tokens.next() {
         Some(token) => wrong(token.start, "nothing behind the minor version"),
@@ -294,14 +296,14 @@ fn version(command: Token<'_>, tokens: &mut Tokens<'_>) -> Result<(), LineError>
 
 fn id<'a>(tokens: &mut Tokens<'a>, expected: &'static str) -> Result<(Token<'a>, u64), LineError> {
     let token = argument(tokens, expected)?;
-    let id = number::unsigned(token.bytes).ok_or_else(|| syntax(token, expected))?;
+    let id = number::unsigned(tokens.line(), token).ok_or_else(|| syntax(token, expected))?;
     Ok((token, id))
 }
 
 fn log_type(tokens: &mut Tokens<'_>) -> Result<LogType, LineError> {
     let expected = "a log type from 0 to 5";
     let token = argument(tokens, expected)?;
-    number::unsigned(token.bytes)
+    number::unsigned(tokens.line(), token)
         .and_then(LogType::from_number)
         .ok_or_else(|| syntax(token, expected))
 }

@@ -1,9 +1,24 @@
 //! Decimal numbers as the protocol has them: digits, and a `-` only where a
 //! number may be negative; no `+`, no blank.
 
-/// The unsigned number that is all of `text`.
+use crate::decode::token::Token;
+
+/// The unsigned number that is all of the argument; `line` is where that stands.
 #[inline]
-pub(super) fn unsigned(text: &[u8]) -> Option<u64> {
+pub(super) fn unsigned(line: &[u8], token: Token<'_>) -> Option<u64> {
+    // Most numbers are short, and are read with what stands before them: so nothing
+    // depends on how long they are.
+    match line.get(..token.end()).and_then(<[u8]>::last_chunk) {
+        Some(bytes) if (1..=8).contains(&token.bytes.len()) => {
+            up_to_8_digits(u64::from_le_bytes(*bytes), token.bytes.len())
+        }
+        _ => unsigned_text(token.bytes),
+    }
+}
+
+/// The unsigned number that is all of `text`.
+#[inline(never)]
+fn unsigned_text(text: &[u8]) -> Option<u64> {
     match text.len() {
         0 => None,
         1..4 => digit_by_digit(text),
@@ -53,16 +68,18 @@ fn up_to_8_digits(word: u64, count: usize) -> Option<u64> {
     Some(fours.wrapping_mul(10_000 << 32 | 1) >> 32)
 }
 
-/// The number up to `u32::MAX` that is all of `text`.
-pub(super) fn unsigned_32(text: &[u8]) -> Option<u32> {
-    unsigned(text)?.try_into().ok()
+/// The number up to `u32::MAX` that is all of the argument.
+#[inline]
+pub(super) fn unsigned_32(line: &[u8], token: Token<'_>) -> Option<u32> {
+    unsigned(line, token)?.try_into().ok()
 }
 
-/// The signed number that is all of `text`.
-pub(super) fn signed(text: &[u8]) -> Option<i64> {
-    match text.strip_prefix(b"-") {
-        Some(digits) => 0_i64.checked_sub_unsigned(unsigned(digits)?),
-        None => unsigned(text)?.try_into().ok(),
+/// The signed number that is all of the argument.
+#[inline]
+pub(super) fn signed(line: &[u8], token: Token<'_>) -> Option<i64> {
+    match token.bytes.strip_prefix(b"-") {
+        Some(digits) => 0_i64.checked_sub_unsigned(unsigned_text(digits)?),
+        None => unsigned(line, token)?.try_into().ok(),
     }
 }
 
@@ -73,7 +90,33 @@ fn digit(byte: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{signed, unsigned, unsigned_32};
+    use crate::decode::token::Token;
+
+    /// The argument as it is read behind other bytes, which never matter.
+    fn read<T: PartialEq + std::fmt::Debug>(
+        text: &[u8],
+        read: fn(&[u8], Token<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let found = read(text, Token { start: 0, bytes: text });
+        for before in [&b"1"[..], b"EVENT\t0\t", b"EVENT\t12345678901234567890", &[0xff; 16]] {
+            let line = [before, text, b"\t7"].concat();
+            let token = Token { start: before.len(), bytes: &line[before.len()..][..text.len()] };
+            assert_eq!(read(&line, token), found, "{line:?}");
+        }
+        found
+    }
+
+    fn unsigned(text: &[u8]) -> Option<u64> {
+        read(text, super::unsigned)
+    }
+
+    fn unsigned_32(text: &[u8]) -> Option<u32> {
+        read(text, super::unsigned_32)
+    }
+
+    fn signed(text: &[u8]) -> Option<i64> {
+        read(text, super::signed)
+    }
 
     #[test]
     fn numbers_of_every_length_are_what_they_say() {
