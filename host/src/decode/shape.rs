@@ -159,20 +159,36 @@ impl Shapes {
     /// left the tree there.
     #[inline(always)]
     pub(super) fn follow(&mut self, place: &mut Place, rest: &[u8]) -> Option<Known> {
+        match self.follow_first(place, rest) {
+            None => self.follow_sibling(place, rest),
+            known => known,
+        }
+    }
+
+    /// As [`follow`](Self::follow), but only the name is tried that was next the last time,
+    /// and the line has not left the tree when it is another.
+    #[inline(always)]
+    pub(super) fn follow_first(&self, place: &mut Place, rest: &[u8]) -> Option<Known> {
         let first = self.nodes[place.0 as usize].child;
         let node = &self.nodes[first as usize];
         if first != 0 && node.begins(rest) {
             *place = Place(first);
             return Some(node.known);
         }
-        let found = self.follow_sibling(*place, first, rest)?;
+        None
+    }
+
+    /// As [`follow`](Self::follow), when [`follow_first`](Self::follow_first) has found nothing.
+    #[inline(always)]
+    pub(super) fn follow_sibling(&mut self, place: &mut Place, rest: &[u8]) -> Option<Known> {
+        let found = self.find_sibling(*place, rest)?;
         *place = found;
         Some(self.nodes[found.0 as usize].known)
     }
 
-    /// As [`follow`](Self::follow), when it is not the name that was next the last time.
     #[inline(never)]
-    fn follow_sibling(&mut self, place: Place, first: u32, rest: &[u8]) -> Option<Place> {
+    fn find_sibling(&mut self, place: Place, rest: &[u8]) -> Option<Place> {
+        let first = self.nodes[place.0 as usize].child;
         let mut before = first;
         for _ in 1..CHILDREN_MAX {
             let id = self.nodes[before as usize].sibling;

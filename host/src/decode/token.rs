@@ -82,6 +82,13 @@ impl<'a> Tokens<'a> {
         debug_assert_eq!(self.start, start + len + 1, "the argument's length");
     }
 
+    /// Passes over the next argument, whatever it is; there must be one.
+    #[inline(always)]
+    pub(super) fn pass_any(&mut self) {
+        debug_assert!(!self.is_done(), "there is an argument");
+        self.start = self.next_tab() + 1;
+    }
+
     #[inline(always)]
     fn next_tab(&mut self) -> usize {
         while self.tabs == 0 {

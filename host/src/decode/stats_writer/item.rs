@@ -145,25 +145,33 @@ impl Draft {
         // Copies, for nobody else sees them: they stay in registers.
         let mut here = tokens.clone();
         let mut place = self.shapes.place();
-        while is_field(&here)
-            && let Some(known) = self.shapes.follow(&mut place, here.rest())
-        {
+        loop {
+            let known = match self.shapes.follow_first(&mut place, here.rest()) {
+                None if is_field(&here) => self.shapes.follow_sibling(&mut place, here.rest()),
+                known => known,
+            };
+            let Some(known) = known else { break };
             let start = here.column();
             let code = here.line()[start];
-            // The head is the code, the name, and the TAB behind it.
+            // The head is the code, the name, and the TAB behind it: an argument follows.
             let end = start + known.len as usize - 1;
             here.pass(end - start);
+            if skips && !known.wanted {
+                match code {
+                    b'T' => {
+                        here.pass_any();
+                        argument(&mut here, MICROS)?;
+                    }
+                    b'L' => here = list(argument(&mut here, VALUE)?, here)?.1,
+                    _ => here.pass_any(),
+                }
+                continue;
+            }
             let first = argument(&mut here, VALUE)?;
             let second = match code {
                 b'T' => argument(&mut here, MICROS)?,
                 _ => first,
             };
-            if skips && !known.wanted {
-                if code == b'L' {
-                    (_, here) = list(first, here)?;
-                }
-                continue;
-            }
             if known.symbol == Symbol::DURATION {
                 self.duration_at = Some(self.slots.len());
             }
