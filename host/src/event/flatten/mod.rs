@@ -18,6 +18,7 @@ use super::category::{CategoryId, CategoryRegistry};
 use super::event::{Categories, Event, Layer, Parts};
 use super::key_index::KeyIndex;
 use super::list::{ListUnion, MergedList};
+use super::slot::{Bytes, SlotValue};
 
 /// Among so many fields of the layers above, a name is found by comparing.
 const COMPARED_MAX: usize = 32;
@@ -147,33 +148,45 @@ struct Collected<'e> {
 
 impl<'e> Collected<'e> {
     fn all(&mut self, layers: &[Layer<'e>], keys: &mut KeyIndex) {
+        self.fields.reserve(layers.iter().map(|layer| layer.slots().len()).sum());
         // A layer has each name once, so a name is looked for in the layers before; and
         // only if one of them has a name that it may be.
-        let mut marks = 0;
+        let mut marks = 0_u64;
+        let mut mark_at = [0; COMPARED_MAX];
         let mut indexed = 0;
         for layer in layers {
             let before = self.fields.len();
+            let bytes = layer.bytes();
             let mut own_marks = 0;
-            let line = layer.bytes().line();
-            for field in layer.fields() {
-                let mark = mark(field.key);
-                own_marks |= mark;
-                let known = match marks & mark {
+            for slot in layer.slots() {
+                let key = bytes.at(slot.key);
+                let field = raw_field(key, bytes, slot.value);
+                let mark = mark(key);
+                own_marks |= 1 << mark;
+                let known = match marks >> mark & 1 {
                     0 => None,
-                    _ => self.place_of(field.key, before, keys, &mut indexed),
+                    _ if before > COMPARED_MAX => self.find_key(key, before, keys, &mut indexed),
+                    _ => (0..before)
+                        .find(|&place| mark_at[place] == mark && self.fields[place].key() == key),
                 };
-                match known {
+                let (place, replaced) = match known {
                     None => {
-                        self.fields.push(RawField::new(field.key, field.value).within(line));
-                        self.note_list(self.fields.len() - 1, None, field.value);
+                        let place = self.fields.len();
+                        if let Some(at) = mark_at.get_mut(place) {
+                            *at = mark;
+                        }
+                        self.fields.push(field);
+                        (place, None)
                     }
                     Some(place) => {
-                        let before = std::mem::replace(
-                            &mut self.fields[place],
-                            RawField::new(field.key, field.value).within(line),
-                        );
-                        self.note_list(place, Some(before.kind), field.value);
+                        let replaced = std::mem::replace(&mut self.fields[place], field);
+                        (place, Some(replaced.kind))
                     }
+                };
+                if self.merges
+                    && (field.kind == value_kind::LIST || replaced == Some(value_kind::LIST))
+                {
+                    self.note_list(place, bytes.value(slot.value));
                 }
             }
             marks |= own_marks;
@@ -182,7 +195,7 @@ impl<'e> Collected<'e> {
 
     /// The place of the field `key` among the first fields, `before` in number, of which
     /// the index has the first `indexed`.
-    fn place_of(
+    fn find_key(
         &self,
         key: &[u8],
         before: usize,
@@ -190,9 +203,6 @@ impl<'e> Collected<'e> {
         indexed: &mut usize,
     ) -> Option<usize> {
         let key_at = |place: usize| self.fields[place].key();
-        if before <= COMPARED_MAX {
-            return (0..before).find(|&place| key_at(place) == key);
-        }
         if *indexed == 0 {
             keys.clear();
         }
@@ -224,14 +234,12 @@ impl<'e> Collected<'e> {
         }
     }
 
-    /// Remembers what the value means for the list at `place`, where a value of
-    /// the kind `before` has been.
-    fn note_list(&mut self, place: usize, before: Option<u32>, value: FieldValue<'e>) {
+    /// Remembers what the value means for the list at `place`: it is a part of it, or takes
+    /// its place.
+    fn note_list(&mut self, place: usize, value: FieldValue<'e>) {
         match value {
-            _ if !self.merges => {}
             FieldValue::List(list) => self.push_list(place, Some(list)),
-            _ if before == Some(value_kind::LIST) => self.push_list(place, None),
-            _ => {}
+            _ => self.push_list(place, None),
         }
     }
 
@@ -255,14 +263,29 @@ impl<'e> Collected<'e> {
     }
 }
 
-/// One of 64 bits, the same for the same name and often another for another.
+/// The field as it crosses to a plugin: at once, for a value that is handed on from kind to
+/// kind is told apart each time.
 #[inline(always)]
-fn mark(key: &[u8]) -> u64 {
+fn raw_field<'e>(key: &'e [u8], bytes: Bytes<'e>, value: SlotValue) -> RawField<'e> {
+    let (kind, text, number): (u32, &[u8], i64) = match value {
+        SlotValue::Text(span) => (value_kind::TEXT, bytes.at(span), 0),
+        SlotValue::Integer(number) => (value_kind::INTEGER, b"", number),
+        SlotValue::Timestamp(time) => (value_kind::TIMESTAMP, b"", time.as_micros()),
+        SlotValue::Ip(span) => (value_kind::IP, bytes.at(span), 0),
+        SlotValue::List(span, count) => (value_kind::LIST, bytes.at(span), i64::from(count)),
+        SlotValue::Json(span) => (value_kind::JSON, bytes.at(span), 0),
+    };
+    RawField::of_kind(key, kind, text, number).within(bytes.line())
+}
+
+/// A number below 64, the same for the same name and often another for another.
+#[inline(always)]
+fn mark(key: &[u8]) -> u8 {
     let ends = match key {
-        [first, .., last] => u32::from(*first) + 7 * u32::from(*last),
+        [first, .., last] => first.wrapping_add(last.wrapping_mul(7)),
         _ => 0,
     };
-    1 << ((ends + 5 * key.len() as u32) % 64)
+    ends.wrapping_add((key.len() as u8).wrapping_mul(5)) % 64
 }
 
 /// Appends the names of the categories of all layers with their ancestors.
