@@ -5,7 +5,9 @@
 //! way to it. While a line follows a way that was learned, a name is known by
 //! one comparison: its symbol needs no look-up, and that no name comes twice
 //! was seen when the way was learned. A line that leaves the tree is decoded as if
-//! there were none, and may add its way.
+//! there were none, and may add its way. Where a line enters the tree depends on the
+//! event's name, where a protocol says it before the fields: most of the choice
+//! among names is made by that.
 //!
 //! What is decoded never depends on the tree. It is bounded in size, and so is the
 //! time that a sender can make us lose with it: learning costs credit, which is
@@ -32,6 +34,12 @@ const CREDIT_MAX: u32 = 64 * COST;
 
 /// The longest pause, in lines, as a power of two.
 const PAUSE_MAX: u32 = 8;
+
+/// How many places a line of either [`Beginning`] may begin at; a power of two.
+const ENTRANCES: u32 = 16;
+
+/// The nodes at which lines begin.
+const BEGINNINGS: u32 = 2 * ENTRANCES;
 
 /// Where a line begins in the tree. Ways of different beginnings never meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,10 +136,30 @@ impl Shapes {
             self.pause -= 1;
             self.state = State::Idle;
         } else if self.nodes.is_empty() {
-            self.nodes.resize(2, BEGINNING);
+            self.nodes.resize(BEGINNINGS as usize, BEGINNING);
             self.credit = CREDIT_MAX;
         }
         self.credit = (self.credit + 1).min(CREDIT_MAX);
+    }
+
+    /// Has the line enter the tree elsewhere, if it is still where it
+    /// [began](Self::begin): lines of the same `kind`, the event's name say, are more alike
+    /// than others. Some kinds share an entrance.
+    #[inline]
+    pub(super) fn enter(&mut self, kind: &[u8]) {
+        if self.at > Beginning::Wanted as u32 {
+            return;
+        }
+        let word = |start: usize| {
+            let chunk = kind.get(start..).and_then(<[u8]>::first_chunk);
+            chunk.map_or(0, |chunk| u64::from_le_bytes(*chunk))
+        };
+        // The first, middle and last bytes are enough to tell most of them apart.
+        let last = kind.len().saturating_sub(8);
+        let words = word(0) ^ word(last / 2).rotate_left(21) ^ word(last).rotate_left(42);
+        let hash = (words ^ kind.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        // The highest bits depend on all.
+        self.at += 2 * (hash >> (u64::BITS - ENTRANCES.ilog2())) as u32;
     }
 
     /// Whether the line has followed the tree so far: no name has come twice.
@@ -244,7 +272,7 @@ impl Shapes {
         }
         if self.nodes.len() >= NODES_MAX {
             // What the sender sends now is learned from the next line on.
-            self.nodes.truncate(2);
+            self.nodes.truncate(BEGINNINGS as usize);
             self.nodes.fill(BEGINNING);
             return self.stop();
         }
@@ -284,12 +312,18 @@ impl Node {
 
 #[cfg(test)]
 mod tests {
-    use super::{Beginning, CHILDREN_MAX, NODES_MAX, Shapes};
+    use super::{BEGINNINGS, Beginning, CHILDREN_MAX, ENTRANCES, NODES_MAX, Shapes};
     use crate::event::Symbol;
 
     /// Sends a line with these names; true when all of them were known.
     fn send(shapes: &mut Shapes, names: &[String]) -> bool {
+        send_event(shapes, b"", names)
+    }
+
+    /// The same, of an event with this name.
+    fn send_event(shapes: &mut Shapes, event: &[u8], names: &[String]) -> bool {
         shapes.begin(Beginning::Every);
+        shapes.enter(event);
         for name in names {
             let rest = format!("{name}:behind it there is more of the line");
             let mut place = shapes.place();
@@ -324,10 +358,41 @@ mod tests {
         for line in ["a b", "a b c", "ab", "b", "a b d", "a b c"] {
             assert!(send(&mut shapes, &names(line)), "{line}");
         }
-        assert_eq!(shapes.nodes.len(), 2 + 7);
+        assert_eq!(shapes.nodes.len(), BEGINNINGS as usize + 7);
         shapes.begin(Beginning::Wanted);
         let mut place = shapes.place();
         assert!(shapes.follow(&mut place, b"a:").is_none());
+    }
+
+    #[test]
+    fn events_enter_by_their_names_and_never_change_their_beginning() {
+        let mut shapes = Shapes::default();
+        let events = 4 * CHILDREN_MAX;
+        let mut known = 0;
+        for _ in 0..2 {
+            for event in 0..events {
+                let name = format!("mail_event_{event}_finished");
+                known += u32::from(send_event(&mut shapes, name.as_bytes(), &[event.to_string()]));
+            }
+        }
+        // All at one entrance, they would be more than are looked at.
+        assert!(known > events / 2, "{known}");
+        for beginning in [Beginning::Every, Beginning::Wanted] {
+            let mut entrances = std::collections::BTreeSet::new();
+            for event in 0..1000 {
+                shapes.begin(beginning);
+                shapes.enter(format!("event_{event}").as_bytes());
+                let place = shapes.place();
+                assert!(place.0 < BEGINNINGS && place.0 % 2 == beginning as u32);
+                entrances.insert(place.0);
+            }
+            assert_eq!(entrances.len(), ENTRANCES as usize);
+        }
+        // Behind a field it is too late.
+        send_event(&mut shapes, b"e", &names("a b"));
+        let place = shapes.place();
+        shapes.enter(b"another");
+        assert_eq!(shapes.place(), place);
     }
 
     #[test]

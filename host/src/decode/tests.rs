@@ -135,6 +135,7 @@ fn line(protocol: Protocol, names: &[&str], random: &mut Random) -> Vec<u8> {
                 2 => format!("P{}\t192.0.2.{}", escaped(name), random.below(300)),
                 3 => format!("L{}\t2\t{}\ty", escaped(name), escaped(value)),
                 4 => format!("cmbox\tl{number}\t1\tS{}\t{}", escaped(name), escaped(value)),
+                5 if random.below(8) == 0 => format!("nother\tI{}\t{number}", escaped(name)),
                 _ => format!("S{}\t{}", escaped(name), escaped(value)),
             },
         });
@@ -145,11 +146,14 @@ fn line(protocol: Protocol, names: &[&str], random: &mut Random) -> Vec<u8> {
         Protocol::Json => format!("{{\"event\":\"e\",\"fields\":{{{joined}}}}}"),
         Protocol::StatsWriter => {
             let (id, parent) = (random.below(3), random.below(3));
+            let event = random.one_of(&["e", "imap_command_finished", "imap_command_started", ""]);
             match random.below(8) {
-                0 => format!("BEGIN\t{id}\t{parent}\t0\t1\t0\tne\t{joined}"),
+                0 => format!("BEGIN\t{id}\t{parent}\t0\t1\t0\tn{event}\t{joined}"),
                 1 => format!("UPDATE\t{id}\t{parent}\t1\t0\t{joined}"),
                 2 => format!("END\t{id}"),
-                _ => format!("EVENT\t0\t{parent}\t0\t1795223758\t0\tsa.c\t7\tne\t{joined}"),
+                _ => format!(
+                    "EVENT\t0\t{parent}\t0\t179522375{id}\t{parent}\tsa.c\t7\tn{event}\t{joined}"
+                ),
             }
         }
     }

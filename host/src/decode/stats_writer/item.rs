@@ -132,7 +132,10 @@ impl Draft {
                 let micros = argument(tokens, MICROS)?;
                 self.last_sent = Some(self.times.read(tokens.line(), rest, micros)?);
             }
-            b'n' => self.name = Some(self.text(rest, tokens.has_escapes())),
+            b'n' => {
+                self.name = Some(self.text(rest, tokens.has_escapes()));
+                self.shapes.enter(rest.bytes);
+            }
             b'c' => self.category(rest, tokens, registry)?,
             _ => {}
         }
