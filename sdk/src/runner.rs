@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::{
     abi::{
         driver_table, format_table, outcome, part, send_status, value_kind, DriverInstance,
-        FormatFailure, FormatInstance, Payloads, RSlice, RawEvent, RawField,
+        FormatFailure, FormatInstance, Payloads, RSlice, RawEvent, RawField, RawText,
     },
     Driver, DriverContext, Format, FormatContext, LabelPart, List,
 };
@@ -376,8 +376,9 @@ impl TestEvent {
             .fields
             .iter()
             .map(|TestField { key, text, number, kind }| {
-                let (key, text) = (&self.texts[key.clone()], &self.texts[text.clone()]);
-                RawField::of_kind(key, *kind, text, *number).within(&self.texts)
+                let text_at =
+                    |at: &Range<usize>| RawText::first_of(&self.texts[at.start..], at.len());
+                RawField::of_texts(text_at(key), *kind, text_at(text), *number)
             })
             .collect();
         use_it(&RawEvent {

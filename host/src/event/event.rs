@@ -87,8 +87,12 @@ impl<'a> Layer<'a> {
 
     /// The value of the field `key`, when this layer has it.
     pub fn value(&self, key: &[u8]) -> Option<FieldValue<'a>> {
-        let slot = self.slots.iter().find(|slot| self.bytes.at(slot.key) == key)?;
-        Some(self.bytes.field(slot).value)
+        self.slot(key).map(|slot| self.bytes.value(slot.value))
+    }
+
+    /// The field `key` as places in [`bytes`](Self::bytes), when this layer has it.
+    pub fn slot(&self, key: &[u8]) -> Option<&'a Slot> {
+        self.slots.iter().find(|slot| self.bytes.at(slot.key) == key)
     }
 
     /// The value of the field with that symbol, when this layer has it.

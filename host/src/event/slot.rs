@@ -5,7 +5,7 @@
 //! be written anew (an escape was undone); so a decoder can fill the same
 //! `Vec<Slot>` for every event without an allocation.
 
-use fantail_sdk::{FieldValue, List, Timestamp};
+use fantail_sdk::{FieldValue, List, Timestamp, abi::RawText};
 
 use super::symbol::Symbol;
 
@@ -120,12 +120,6 @@ impl<'a> Bytes<'a> {
         Bytes { line, scratch }
     }
 
-    /// The line.
-    #[inline]
-    pub fn line(&self) -> &'a [u8] {
-        self.line
-    }
-
     /// The bytes at `span`.
     ///
     /// # Panics
@@ -133,9 +127,19 @@ impl<'a> Bytes<'a> {
     /// When `span` was made for other, longer buffers: a bug in a decoder.
     #[inline]
     pub fn at(&self, span: Span) -> &'a [u8] {
+        self.text(span).as_slice()
+    }
+
+    /// The bytes at `span` as they cross to a plugin, with those that follow them.
+    ///
+    /// # Panics
+    ///
+    /// As [`at`](Self::at).
+    #[inline(always)]
+    pub fn text(&self, span: Span) -> RawText<'a> {
         let start = (span.start & !IN_SCRATCH) as usize;
         let buffer = if span.start & IN_SCRATCH == 0 { self.line } else { self.scratch };
-        &buffer[start..start + span.len as usize]
+        RawText::first_of(&buffer[start..], span.len as usize)
     }
 
     /// The field in `slot`.

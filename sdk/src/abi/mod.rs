@@ -30,7 +30,7 @@ pub use table::{
     format_status, send_status, DriverTable, DriverTableRef, FormatTable, FormatTableRef,
     HostTable, HostTableRef, Instance, PluginTable, PluginTableRef, RawGivenUp, RawSent,
 };
-pub use view::{outcome, part, value_kind, RawBatch, RawEvent, RawField, BLOCK};
+pub use view::{outcome, part, value_kind, RawBatch, RawEvent, RawField, RawText, BLOCK};
 
 /// The version of this SDK.
 pub const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");

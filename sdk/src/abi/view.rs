@@ -53,8 +53,52 @@ pub mod outcome {
     pub const TRIED: u8 = 3;
 }
 
-/// The bytes of a block: see [`RawField::within`].
+/// The bytes of a block: see [`RawText::first_of`].
 pub const BLOCK: usize = 32;
+
+/// A text of a field, and what can be read behind it.
+#[derive(Clone, Copy)]
+pub struct RawText<'a> {
+    rest: &'a [u8],
+    /// At most as long as `rest`.
+    len: usize,
+}
+
+impl<'a> RawText<'a> {
+    /// The first `len` bytes of `rest`. What stands behind them means nothing, and crosses with
+    /// them: if there are [`BLOCK`] bytes in all, a format can copy a short text without
+    /// looking how long it is, in a fraction of the time.
+    ///
+    /// # Panics
+    ///
+    /// When `rest` has fewer bytes.
+    #[inline(always)]
+    pub fn first_of(rest: &'a [u8], len: usize) -> Self {
+        assert!(len <= rest.len(), "a text is a part of what begins with it");
+        RawText { rest, len }
+    }
+
+    /// The text alone.
+    #[inline(always)]
+    pub fn as_slice(self) -> &'a [u8] {
+        &self.rest[..self.len]
+    }
+
+    /// The text as it crosses: by a pointer that may be used for the rest, too.
+    #[inline(always)]
+    fn into_slice(self) -> RSlice<'a, u8> {
+        // SAFETY: `rest` has at least so many bytes, and lives for 'a.
+        unsafe { RSlice::from_raw_parts_with_lifetime(self.rest, self.len) }
+    }
+}
+
+impl<'a> From<&'a [u8]> for RawText<'a> {
+    /// A text of which it is not known what stands behind it.
+    #[inline(always)]
+    fn from(text: &'a [u8]) -> Self {
+        RawText { rest: text, len: text.len() }
+    }
+}
 
 /// The bits of a field's flags: what can be read besides its texts.
 mod flag {
@@ -98,22 +142,16 @@ impl<'a> RawField<'a> {
     /// A field of a kind that need not be known.
     #[inline]
     pub fn of_kind(key: &'a [u8], kind: u32, text: &'a [u8], number: i64) -> Self {
-        RawField { key: key.into(), text: text.into(), number, kind, flags: 0 }
+        Self::of_texts(key.into(), kind, text.into(), number)
     }
 
-    /// The same field, whose texts may be read in blocks of [`BLOCK`] bytes as far as they are part
-    /// of `surroundings`: what stands there behind a short text comes with it, and means nothing.
-    /// A processor that need not look how long a text is copies it in a fraction of the time.
-    #[inline]
-    #[must_use]
-    pub fn within(mut self, surroundings: &'a [u8]) -> Self {
-        if let Some(key) = widened(self.key, surroundings) {
-            (self.key, self.flags) = (key, self.flags | flag::KEY_BLOCK);
-        }
-        if let Some(text) = widened(self.text, surroundings) {
-            (self.text, self.flags) = (text, self.flags | flag::TEXT_BLOCK);
-        }
-        self
+    /// The same, with what can be read behind its texts.
+    #[inline(always)]
+    pub fn of_texts(key: RawText<'a>, kind: u32, text: RawText<'a>, number: i64) -> Self {
+        let key_block = if key.rest.len() >= BLOCK { flag::KEY_BLOCK } else { 0 };
+        let text_block = if text.rest.len() >= BLOCK { flag::TEXT_BLOCK } else { 0 };
+        let flags = key_block | text_block;
+        RawField { key: key.into_slice(), text: text.into_slice(), number, kind, flags }
     }
 
     /// The field's name.
@@ -136,35 +174,24 @@ impl<'a> RawField<'a> {
     /// The block that begins with the key, if it can be read.
     #[inline]
     pub fn key_block(&self) -> Option<&'a [u8; BLOCK]> {
-        // SAFETY: the flag is set by `within` only, and `key` never changes without it.
+        // SAFETY: the flag is set by `of_texts` only, and `key` never changes without it.
         (self.flags & flag::KEY_BLOCK != 0).then(|| unsafe { block(self.key) })
     }
 
     /// The block that begins with the value's text, if it can be read.
     #[inline]
     pub fn text_block(&self) -> Option<&'a [u8; BLOCK]> {
-        // SAFETY: the flag is set by `within` only, and `text` never changes without it.
+        // SAFETY: the flag is set by `of_texts` only, and `text` never changes without it.
         (self.flags & flag::TEXT_BLOCK != 0).then(|| unsafe { block(self.text) })
     }
-}
-
-/// The same text, if it is part of `surroundings` and a block can be read where it begins.
-#[inline]
-fn widened<'a>(text: RSlice<'a, u8>, surroundings: &'a [u8]) -> Option<RSlice<'a, u8>> {
-    let start = text.as_ptr().addr().wrapping_sub(surroundings.as_ptr().addr());
-    let rest = surroundings.get(start..)?;
-    // SAFETY: `rest` has at least so many bytes, and lives for 'a. It begins at the address where
-    // the text does: so these are its bytes, and what stands behind it may be read through
-    // the pointer that is kept, which is that of `rest`.
-    (rest.len() >= text.len().max(BLOCK))
-        .then(|| unsafe { RSlice::from_raw_parts_with_lifetime(rest, text.len()) })
 }
 
 /// The block where a text begins.
 ///
 /// # Safety
 ///
-/// The text must have come from [`widened`], on whichever side of the boundary.
+/// The text must have come from a [`RawText`] whose rest has at least [`BLOCK`] bytes, on whichever
+/// side of the boundary.
 #[inline]
 unsafe fn block<'a>(text: RSlice<'a, u8>) -> &'a [u8; BLOCK] {
     // SAFETY: the pointer was made from a slice of at least so many bytes, which lives for 'a, and
@@ -223,27 +250,32 @@ pub struct RawBatch<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{value_kind, RawField, BLOCK};
+    use super::{value_kind, RawField, RawText, BLOCK};
     use crate::List;
 
     #[test]
-    fn blocks_can_be_read_where_the_surroundings_go_on() {
+    fn blocks_can_be_read_where_there_is_more_behind_a_text() {
         let bytes: Vec<u8> = (0..100).collect();
-        let elsewhere = bytes.clone();
         for start in 0..=bytes.len() {
-            for end in start..=bytes.len() {
-                let text = &bytes[start..end];
-                let field = RawField::of_kind(text, value_kind::TEXT, &elsewhere[..end], 0);
-                let field = field.within(&bytes);
-                assert_eq!((field.key(), field.text()), (text, &elsewhere[..end]));
-                let block = bytes[start..].first_chunk::<BLOCK>();
-                assert_eq!((field.key_block(), field.text_block()), (block, None));
+            let rest = &bytes[start..];
+            for len in 0..=rest.len() {
+                let (alone, text) = (&rest[..len], RawText::first_of(rest, len));
+                let field = RawField::of_texts(text, value_kind::TEXT, alone.into(), 0);
+                assert_eq!((field.key(), field.text()), (alone, alone));
+                assert_eq!(field.key_block(), rest.first_chunk::<BLOCK>());
+                assert_eq!(field.text_block(), alone.first_chunk::<BLOCK>());
             }
         }
-        let mut field = RawField::of_kind(b"key", value_kind::TEXT, &bytes[..10], 0).within(&bytes);
-        assert_eq!(field.text_block(), bytes.first_chunk());
-        field.set_list(List::from_escaped(&elsewhere[..5], 1));
-        assert_eq!((field.key(), field.text(), field.number), (&b"key"[..], &bytes[..5], 1));
+        let text = RawText::first_of(&bytes, 10);
+        let mut field = RawField::of_texts(text, value_kind::TEXT, text, 0);
+        field.set_list(List::from_escaped(&bytes[..5], 1));
+        assert_eq!((field.key(), field.text(), field.number), (&bytes[..10], &bytes[..5], 1));
         assert_eq!((field.kind, field.text_block()), (value_kind::LIST, None));
+    }
+
+    #[test]
+    #[should_panic(expected = "a part of what begins with it")]
+    fn a_text_is_no_longer_than_what_begins_with_it() {
+        let _ = RawText::first_of(b"four", 5);
     }
 }

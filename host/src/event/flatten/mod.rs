@@ -11,14 +11,14 @@
 //!
 //! Nothing is allocated once the scratch has grown to the size of the events.
 
-use abi::{RSlice, RawEvent, RawField, part, value_kind};
+use abi::{RSlice, RawEvent, RawField, RawText, part, value_kind};
 use fantail_sdk::{FieldValue, List, Timestamp, abi};
 
 use super::category::{CategoryId, CategoryRegistry};
 use super::event::{Categories, Event, Layer, Parts};
 use super::key_index::KeyIndex;
 use super::list::{ListUnion, MergedList};
-use super::slot::{Bytes, SlotValue};
+use super::slot::{Bytes, Slot, SlotValue};
 
 /// Among so many fields of the layers above, a name is found by comparing.
 const COMPARED_MAX: usize = 32;
@@ -159,8 +159,8 @@ impl<'e> Collected<'e> {
             let bytes = layer.bytes();
             let mut own_marks = 0;
             for slot in layer.slots() {
-                let key = bytes.at(slot.key);
-                let field = raw_field(key, bytes, slot.value);
+                let field = raw_field(bytes, slot);
+                let key = field.key();
                 let mark = mark(key);
                 own_marks |= 1 << mark;
                 let known = match marks >> mark & 1 {
@@ -213,18 +213,23 @@ impl<'e> Collected<'e> {
         keys.find(key, key_at)
     }
 
-    fn selected(&mut self, layers: &[Layer<'e>], keys: &'e [Box<[u8]>]) {
+    fn selected(&mut self, layers: &[Layer<'e>], keys: &[Box<[u8]>]) {
         for key in keys {
-            let mut values = layers.iter().rev().filter_map(|layer| layer.value(key));
-            let Some(value) = values.next() else { continue };
+            let mut slots = layers.iter().rev().filter_map(|layer| {
+                let slot = layer.slot(key)?;
+                Some((layer.bytes(), slot))
+            });
+            let Some((bytes, slot)) = slots.next() else { continue };
             let place = self.fields.len();
-            self.fields.push(RawField::new(key, value));
-            let (FieldValue::List(list), true) = (value, self.merges) else { continue };
+            self.fields.push(raw_field(bytes, slot));
+            let mut values = slots.map(|(bytes, slot)| bytes.value(slot.value));
+            let (FieldValue::List(list), true) = (bytes.value(slot.value), self.merges) else {
+                continue;
+            };
             // The nearest part comes first here, and last in the merged list.
             let first = self.lists.len();
             self.push_list(place, Some(list));
-            for value in values {
-                let FieldValue::List(list) = value else { break };
+            while let Some(FieldValue::List(list)) = values.next() {
                 self.push_list(place, Some(list));
             }
             self.lists[first..].reverse();
@@ -266,16 +271,17 @@ impl<'e> Collected<'e> {
 /// The field as it crosses to a plugin: at once, for a value that is handed on from kind to
 /// kind is told apart each time.
 #[inline(always)]
-fn raw_field<'e>(key: &'e [u8], bytes: Bytes<'e>, value: SlotValue) -> RawField<'e> {
-    let (kind, text, number): (u32, &[u8], i64) = match value {
-        SlotValue::Text(span) => (value_kind::TEXT, bytes.at(span), 0),
-        SlotValue::Integer(number) => (value_kind::INTEGER, b"", number),
-        SlotValue::Timestamp(time) => (value_kind::TIMESTAMP, b"", time.as_micros()),
-        SlotValue::Ip(span) => (value_kind::IP, bytes.at(span), 0),
-        SlotValue::List(span, count) => (value_kind::LIST, bytes.at(span), i64::from(count)),
-        SlotValue::Json(span) => (value_kind::JSON, bytes.at(span), 0),
+fn raw_field<'e>(bytes: Bytes<'e>, slot: &Slot) -> RawField<'e> {
+    let none = RawText::from(&b""[..]);
+    let (kind, text, number) = match slot.value {
+        SlotValue::Text(span) => (value_kind::TEXT, bytes.text(span), 0),
+        SlotValue::Integer(number) => (value_kind::INTEGER, none, number),
+        SlotValue::Timestamp(time) => (value_kind::TIMESTAMP, none, time.as_micros()),
+        SlotValue::Ip(span) => (value_kind::IP, bytes.text(span), 0),
+        SlotValue::List(span, count) => (value_kind::LIST, bytes.text(span), i64::from(count)),
+        SlotValue::Json(span) => (value_kind::JSON, bytes.text(span), 0),
     };
-    RawField::of_kind(key, kind, text, number).within(bytes.line())
+    RawField::of_texts(bytes.text(slot.key), kind, text, number)
 }
 
 /// A number below 64, the same for the same name and often another for another.
