@@ -75,13 +75,12 @@ pub(crate) fn run(system: &dyn System, work: &Work, loads: &Loads, effort: Effor
     let is_slow = cpu_for_event * loads.main.all.events as f64 > 4.0 * effort.cpu_seconds;
     let (load, at) = if is_slow { (&loads.warm_up, 0) } else { (&loads.main, 1) };
     let events = load.all.events * work.workers as u64;
-    let rounds_max = effort.events_max / events;
-    let rounds = (effort.cpu_seconds / (cpu_for_event * events as f64)) as u64;
-    let mut rounds = rounds.clamp(1, rounds_max.max(1));
+    let mut rounds_max = effort.events_max / events;
     if running.output().is_some() {
-        let growth = work.expect(load, work.workers as u64).json_bytes;
-        rounds = rounds.min((GROWTH_MAX / growth).max(1));
+        rounds_max = rounds_max.min(GROWTH_MAX / work.expect(load, work.workers as u64).json_bytes);
     }
+    let rounds = (effort.cpu_seconds / (cpu_for_event * events as f64)) as u64;
+    let rounds = rounds.clamp(1, rounds_max.max(1));
     let workers_before = worker_seconds(&*running);
     let (wall, cpu) = trial.send(load, rounds);
     trial.rounds[at] += rounds;

@@ -19,8 +19,7 @@ input in {
 ";
 
 /// The end of a configuration: every named event, as a line of JSON in `$DIR/out`.
-pub const OUT: &str = "
-event_exporter out {
+pub const OUT: &str = "event_exporter out {
   driver = file
   file_path = $DIR/out
   format = json

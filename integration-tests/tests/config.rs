@@ -4,11 +4,12 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    sync::LazyLock,
     time::SystemTime,
 };
 
 use fantail_integration_tests::{
-    Done, Host, Starting, Workdir, data, events, fantail, peers::send_unix, repository,
+    Done, Host, IN, OUT, Starting, Workdir, data, events, fantail, peers::send_unix, repository,
 };
 
 fn with_configs(command: &str, paths: &[&Path]) -> Done {
@@ -23,21 +24,8 @@ fn check(paths: &[&Path]) -> Done {
     with_configs("check", paths)
 }
 
-const SMALL: &str = "
-input in {
-  driver = unix
-  path = $DIR/in.sock
-}
-event_exporter out {
-  driver = file
-  file_path = $DIR/out
-  format = json
-}
-metric all {
-  filter = event=*
-  exporter = out
-}
-";
+/// A configuration whose input begins in its second line, and its exporter in the sixth.
+static SMALL: LazyLock<String> = LazyLock::new(|| [IN, OUT].concat());
 
 /// The sum of docs/delivery.md, worked out by hand.
 #[test]
@@ -210,7 +198,7 @@ fn a_file_without_its_directory_is_told_of_and_delivered_later() {
 #[test]
 fn what_is_counted_is_counted_in_english() {
     let dir = Workdir::new();
-    let small = dir.config("small.conf", SMALL);
+    let small = dir.config("small.conf", &SMALL);
     assert!(check(&[&small]).text().starts_with("ok: 1 input, 1 metric, 1 exporter, 0 warnings"));
     let wrong = dir.config("wrong.conf", "metric a {\n  filter = event=\n}\n");
     let done = check(&[&small, &wrong]);
@@ -391,7 +379,7 @@ counted  event=y                                                          -
 #[test]
 fn check_writes_nothing() {
     let dir = Workdir::new();
-    let config = dir.config("conf/fantail.conf", SMALL);
+    let config = dir.config("conf/fantail.conf", &SMALL);
     let times = || -> Vec<(PathBuf, SystemTime)> {
         [dir.path(""), dir.path("conf"), config.clone()]
             .into_iter()
@@ -411,7 +399,7 @@ fn check_writes_nothing() {
 fn the_effective_configuration_is_a_configuration() {
     let dir = Workdir::new();
     let conf_d = repository().join("conf.d");
-    let small = dir.config("small.conf", SMALL);
+    let small = dir.config("small.conf", &SMALL);
     let both = |version: &str| data(&format!("captures/dovecot-{version}/metrics.conf"));
     for paths in [
         vec![small.clone()],
@@ -438,7 +426,7 @@ fn the_effective_configuration_is_a_configuration() {
 fn blocks_merge_across_files_and_later_settings_win() {
     let dir = Workdir::new();
     let paths = [
-        dir.config("10.conf", SMALL),
+        dir.config("10.conf", &SMALL),
         dir.config("20.conf", "event_exporter out {\n  file_path = $DIR/other\n}\n"),
         dir.config("30.conf", "metric all {\n  filter = event=wanted\n}\nhostname = renamed\n"),
     ];
@@ -459,7 +447,7 @@ fn blocks_merge_across_files_and_later_settings_win() {
 fn a_directory_is_read_in_name_order_and_only_its_conf_files() {
     let dir = Workdir::new();
     dir.config("conf/20-last.conf", "hostname = last\n");
-    dir.config("conf/10-first.conf", &format!("hostname = first\n{SMALL}"));
+    dir.config("conf/10-first.conf", &format!("hostname = first\n{}", *SMALL));
     dir.config("conf/90-off.conf.off", "this is no configuration\n");
     let done = with_configs("config", &[&dir.path("conf")]);
     assert_eq!(done.status, Some(0), "{}", done.stderr);

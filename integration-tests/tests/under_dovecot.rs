@@ -22,6 +22,7 @@ use fantail_integration_tests::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
+/// The metric has a name of its own: there is an `all` in the configuration of Dovecot.
 const OUT: &str = "
 event_exporter out {
   driver = file
