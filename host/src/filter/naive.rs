@@ -7,7 +7,7 @@ use fantail_sdk::{FieldValue, List, tab_escape};
 use super::ast::{Expr, FieldTest, NameTest, Node, NodeId, Op, Test, TestId};
 use super::literal::{Decimal, Literal};
 use super::mismatch::MismatchKind;
-use crate::event::{Event, Source};
+use crate::event::Event;
 
 /// Whether the event matches. `report` is told of every comparison that can't
 /// work, among the tests that the answer depends on.
@@ -59,7 +59,7 @@ pub(super) fn passes(test: &Test, event: &Event<'_>, report: &mut dyn FnMut(Mism
         Test::Name(wanted) => has_name(event, wanted),
         Test::Category(name) => event.has_category(name.as_bytes()),
         Test::LogType(wanted) => event.log_type == Some(*wanted),
-        Test::Source(wanted) => event.source.is_some_and(|source| is_at(source, wanted)),
+        Test::Source(wanted) => is_at(event, wanted),
         Test::Field(test) => compare(test, event).unwrap_or_else(|kind| {
             report(kind);
             false
@@ -72,8 +72,10 @@ pub(super) fn has_name(event: &Event<'_>, wanted: &NameTest) -> bool {
     event.name.is_some_and(|name| !name.is_empty() && wanted.matches(name))
 }
 
-/// Whether `wanted` is the file, or, when it has a colon, the file and the line.
-pub(super) fn is_at(source: Source<'_>, wanted: &str) -> bool {
+/// Whether the event was created there: `wanted` is the file, or, when it has a colon, the file and
+/// the line.
+pub(super) fn is_at(event: &Event<'_>, wanted: &str) -> bool {
+    let Some(source) = event.source else { return false };
     match wanted.rsplit_once(':') {
         Some((file, line)) => {
             file.as_bytes() == source.file

@@ -161,16 +161,12 @@ impl<'s, 'e> Facts<'s, 'e> {
         }
     }
 
-    fn name(&self) -> Option<&'e [u8]> {
-        self.event.name.filter(|name| !name.is_empty())
-    }
-
     fn of_name(&mut self) -> Run {
         if let Some(known) = self.of_name {
             return known;
         }
         let start = self.matcher.facts.len();
-        if let Some(name) = self.name() {
+        if let Some(name) = self.event.name.filter(|name| !name.is_empty()) {
             let tables = &self.compiled.tables;
             if let Some(&test) = tables.names.get(name) {
                 self.add(test);
@@ -385,15 +381,13 @@ impl Answers for Facts<'_, '_> {
         }
         let compiled = self.compiled;
         let answer = match compiled.predicates.get(id) {
-            Predicate::Name(wanted) => self.name().is_some_and(|name| wanted.matches(name)),
+            Predicate::Name(wanted) => naive::has_name(self.event, wanted),
             Predicate::Category(_) => {
                 self.of_categories();
                 self.is_fact(id)
             }
             Predicate::LogType(wanted) => self.event.log_type == Some(*wanted),
-            Predicate::Source(wanted) => {
-                self.event.source.is_some_and(|source| naive::is_at(source, wanted))
-            }
+            Predicate::Source(wanted) => naive::is_at(self.event, wanted),
             Predicate::Field(key, test) => {
                 let value = self.value(*key);
                 naive::compare_value(test, value, self.event).unwrap_or(false)

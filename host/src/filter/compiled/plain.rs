@@ -21,9 +21,7 @@ impl Answers for Plain<'_, '_> {
             Predicate::Name(wanted) => naive::has_name(event, wanted),
             Predicate::Category(name) => event.has_category(name.as_bytes()),
             Predicate::LogType(wanted) => event.log_type == Some(*wanted),
-            Predicate::Source(wanted) => {
-                event.source.is_some_and(|source| naive::is_at(source, wanted))
-            }
+            Predicate::Source(wanted) => naive::is_at(event, wanted),
             Predicate::Field(key, test) => {
                 let value = if self.predicates.keys.duration() == Some(*key) {
                     Some(FieldValue::Integer(event.duration))
