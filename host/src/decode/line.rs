@@ -8,7 +8,7 @@ use super::error::{LineError, Reason};
 use super::shape::{Beginning, Shapes};
 use crate::event::key_index::{Inserted, KeyIndex};
 use crate::event::{
-    Ancestors, Bytes, Categories, Event, Layer, Parts, Slot, SlotValue, Span, Symbol, Symbols,
+    Ancestors, Bytes, Categories, Event, Layer, Mark, Parts, Slot, SlotValue, Span, Symbol, Symbols,
 };
 
 /// The most fields that a line may have.
@@ -75,6 +75,7 @@ pub struct LineScratch {
 pub(super) struct Name {
     pub(super) key: Span,
     pub(super) symbol: Symbol,
+    pub(super) mark: Mark,
     /// Nothing asks for the field: its value is passed over.
     pub(super) skipped: bool,
 }
@@ -170,7 +171,7 @@ impl<'a> Draft<'a> {
         let value = offset + known.len as usize;
         let key = Span::line(offset + before, value - behind);
         let skipped = !known.wanted && !self.scratch.symbols.all_wanted();
-        Some((Name { key, symbol: known.symbol, skipped }, value))
+        Some((Name { key, symbol: known.symbol, mark: known.mark, skipped }, value))
     }
 
     /// The name that was read at `key` behind `offset`. If it stands in the line as
@@ -203,11 +204,12 @@ impl<'a> Draft<'a> {
                 return Err(LineError::new(Reason::Duplicate, offset, "no field a second time"));
             }
         }
+        let mark = Mark::of(bytes.at(key));
         match head {
-            Some(head) => shapes.learn(head, symbol, !skipped),
+            Some(head) => shapes.learn(head, symbol, mark, !skipped),
             None => shapes.stop(),
         }
-        Ok(Name { key, symbol, skipped })
+        Ok(Name { key, symbol, mark, skipped })
     }
 
     /// Adds a field that stands at `offset`.
@@ -226,7 +228,7 @@ impl<'a> Draft<'a> {
         {
             self.duration = Some(number);
         }
-        self.scratch.slots.push(Slot { key: name.key, symbol: name.symbol, value });
+        self.scratch.slots.push(Slot::new(name.key, name.symbol, name.mark, value));
         Ok(())
     }
 

@@ -15,7 +15,7 @@
 //! the tree pauses it, longer each time.
 
 use super::side_by_side::{HEAD, equal_in};
-use crate::event::Symbol;
+use crate::event::{Mark, Symbol};
 
 /// Nodes in a tree; 64 bytes each.
 const NODES_MAX: usize = 1024;
@@ -99,6 +99,8 @@ pub(super) struct Known {
     pub len: u32,
     /// The name's symbol.
     pub symbol: Symbol,
+    /// The name's mark.
+    pub mark: Mark,
     /// Whether anything asks for it.
     pub wanted: bool,
 }
@@ -112,7 +114,7 @@ const BEGINNING: Node = Node {
     mask: 0,
     child: 0,
     sibling: 0,
-    known: Known { len: 0, symbol: Symbol::NONE, wanted: false },
+    known: Known { len: 0, symbol: Symbol::NONE, mark: Mark::NONE, wanted: false },
 };
 
 impl Shapes {
@@ -252,9 +254,9 @@ impl Shapes {
     /// Adds a name to the way so far, if the line is to be learned. It must not
     /// be on it already, as [`Beginning`] says.
     #[inline]
-    pub(super) fn learn(&mut self, head: &[u8], symbol: Symbol, wanted: bool) {
+    pub(super) fn learn(&mut self, head: &[u8], symbol: Symbol, mark: Mark, wanted: bool) {
         if self.state == State::Learning {
-            self.add(head, symbol, wanted);
+            self.add(head, Known { len: head.len() as u32, symbol, mark, wanted });
         }
     }
 
@@ -265,8 +267,7 @@ impl Shapes {
     }
 
     #[cold]
-    fn add(&mut self, head: &[u8], symbol: Symbol, wanted: bool) {
-        let len = head.len() as u32;
+    fn add(&mut self, head: &[u8], known: Known) {
         if head.is_empty() || head.len() > HEAD {
             return self.stop();
         }
@@ -278,9 +279,9 @@ impl Shapes {
         }
         let parent = &mut self.nodes[self.at as usize];
         let mut node = Node {
-            mask: u32::MAX >> (HEAD as u32 - len),
+            mask: u32::MAX >> (HEAD - head.len()),
             sibling: parent.child,
-            known: Known { len, symbol, wanted },
+            known,
             ..BEGINNING
         };
         node.head[..head.len()].copy_from_slice(head);
@@ -313,7 +314,7 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::{BEGINNINGS, Beginning, CHILDREN_MAX, ENTRANCES, NODES_MAX, Shapes};
-    use crate::event::Symbol;
+    use crate::event::{Mark, Symbol};
 
     /// Sends a line with these names; true when all of them were known.
     fn send(shapes: &mut Shapes, names: &[String]) -> bool {
@@ -336,7 +337,9 @@ mod tests {
                     assert_eq!(known.len as usize, name.len() + 1);
                     shapes.go_to(place);
                 }
-                None => shapes.learn(&rest.as_bytes()[..name.len() + 1], Symbol::NONE, true),
+                None => {
+                    shapes.learn(&rest.as_bytes()[..name.len() + 1], Symbol::NONE, Mark::NONE, true)
+                }
             }
         }
         shapes.end();

@@ -8,6 +8,7 @@ use fantail_sdk::{List, Timestamp};
 use super::category::{CategoryId, CategoryRegistry};
 use super::event::{Ancestors, Categories, Event, Layer, Parts, Source};
 use super::log_type::LogType;
+use super::mark::Mark;
 use super::open::{OpenContent, OpenEvents, OpenId, OpenLimits};
 use super::slot::{Bytes, Slot, SlotValue, Span};
 use super::symbol::{Symbol, Symbols};
@@ -130,8 +131,8 @@ impl EventBuilder {
     }
 
     fn field(mut self, key: &[u8], value: SlotValue) -> Self {
-        let key = self.keep(key);
-        self.slots.push(Slot { key, symbol: Symbol::NONE, value });
+        let (span, mark) = (self.keep(key), Mark::of(key));
+        self.slots.push(Slot::new(span, Symbol::NONE, mark, value));
         self
     }
 
@@ -226,9 +227,9 @@ impl EventChain {
             let categories = self.registered(&event);
             let bytes = Bytes::new(&event.bytes, &[]);
             let content = OpenContent {
-                name: event.name.map(|span| bytes.at(span)),
+                name: event.name,
                 log_type: event.log_type,
-                source: event.source.map(|(file, line)| Source { file: bytes.at(file), line }),
+                source: event.source,
                 created: event.start_time,
                 last_sent: event.last_sent,
                 own: Layer::new(bytes, &event.slots, &categories),

@@ -87,7 +87,7 @@ impl<'a> Layer<'a> {
 
     /// The value of the field `key`, when this layer has it.
     pub fn value(&self, key: &[u8]) -> Option<FieldValue<'a>> {
-        self.slot(key).map(|slot| self.bytes.value(slot.value))
+        self.slot(key).map(|slot| self.bytes.value(slot))
     }
 
     /// The field `key` as places in [`bytes`](Self::bytes), when this layer has it.
@@ -103,7 +103,7 @@ impl<'a> Layer<'a> {
             return None;
         }
         let slot = self.slots.iter().find(|slot| slot.symbol == symbol)?;
-        Some(self.bytes.value(slot.value))
+        Some(self.bytes.value(slot))
     }
 
     /// The fields as places in [`bytes`](Self::bytes), in the order of the sender.

@@ -5,8 +5,12 @@
 //! be written anew (an escape was undone); so a decoder can fill the same
 //! `Vec<Slot>` for every event without an allocation.
 
-use fantail_sdk::{FieldValue, List, Timestamp, abi::RawText};
+use fantail_sdk::{
+    FieldValue, List, Timestamp,
+    abi::{RawField, RawText, value_kind},
+};
 
+use super::mark::Mark;
 use super::symbol::Symbol;
 
 /// A place in one of a layer's two buffers.
@@ -21,6 +25,9 @@ pub struct Span {
 const IN_SCRATCH: u32 = 1 << 31;
 
 impl Span {
+    /// No bytes.
+    const EMPTY: Span = Span { start: 0, len: 0 };
+
     /// The bytes `start..end` of the line.
     ///
     /// # Panics
@@ -42,6 +49,27 @@ impl Span {
     }
 }
 
+impl Span {
+    /// How many bytes.
+    #[inline]
+    pub(super) fn len(self) -> usize {
+        self.len as usize
+    }
+
+    /// The same bytes in a buffer that has the line, so many bytes, and the scratch behind it.
+    ///
+    /// # Panics
+    ///
+    /// When the place is not within the first 2 GiB.
+    #[inline]
+    #[must_use]
+    pub fn joined(self, line: usize) -> Self {
+        let before = if self.start & IN_SCRATCH == 0 { 0 } else { line };
+        let start = before + (self.start & !IN_SCRATCH) as usize;
+        Span::line(start, start + self.len as usize)
+    }
+}
+
 /// The first byte's place; both are in range when the last one is.
 #[inline]
 fn offset(start: usize, end: usize) -> u32 {
@@ -52,7 +80,7 @@ fn offset(start: usize, end: usize) -> u32 {
     start as u32
 }
 
-/// What a slot holds, with the bytes of texts left in the buffers.
+/// A field's value, with the bytes of texts left in the buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotValue {
     /// Text, of any bytes; empty also when the sender cleared the field.
@@ -71,28 +99,78 @@ pub enum SlotValue {
 }
 
 /// One field of a layer.
+///
+/// All kinds of values are kept alike, so that most of what is done with a field is done
+/// without asking which kind it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
     /// Where the field's name is.
     pub key: Span,
+    /// The value's text, if it has one.
+    text: Span,
+    /// The value's number, if it has one.
+    number: i64,
     /// The name's symbol in the table that the decoder was given.
     pub symbol: Symbol,
-    /// Its value.
-    pub value: SlotValue,
+    /// One of [`value_kind`].
+    kind: u8,
+    mark: Mark,
 }
 
 impl Slot {
+    /// A field. `mark` must be its name's.
+    #[inline(always)]
+    pub fn new(key: Span, symbol: Symbol, mark: Mark, value: SlotValue) -> Self {
+        let (kind, text, number) = match value {
+            SlotValue::Text(text) => (value_kind::TEXT, text, 0),
+            SlotValue::Integer(number) => (value_kind::INTEGER, Span::EMPTY, number),
+            SlotValue::Timestamp(time) => (value_kind::TIMESTAMP, Span::EMPTY, time.as_micros()),
+            SlotValue::Ip(text) => (value_kind::IP, text, 0),
+            SlotValue::List(text, count) => (value_kind::LIST, text, i64::from(count)),
+            SlotValue::Json(text) => (value_kind::JSON, text, 0),
+        };
+        Slot { key, text, number, symbol, kind: kind as u8, mark }
+    }
+
+    /// The mark of its name.
+    #[inline]
+    pub fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    /// Its value.
+    #[inline]
+    pub fn value(&self) -> SlotValue {
+        match u32::from(self.kind) {
+            value_kind::INTEGER => SlotValue::Integer(self.number),
+            value_kind::TIMESTAMP => SlotValue::Timestamp(Timestamp::from_micros(self.number)),
+            value_kind::IP => SlotValue::Ip(self.text),
+            value_kind::LIST => SlotValue::List(self.text, self.number as u32),
+            value_kind::JSON => SlotValue::Json(self.text),
+            _ => SlotValue::Text(self.text),
+        }
+    }
+
+    /// Gives it another value.
+    pub fn set(&mut self, value: SlotValue) {
+        *self = Slot::new(self.key, self.symbol, self.mark, value);
+    }
+
+    /// Whether its value is a list.
+    #[inline]
+    pub fn is_list(&self) -> bool {
+        u32::from(self.kind) == value_kind::LIST
+    }
+
     /// The bytes that its name and its value have in the buffers.
     #[inline]
     pub fn text_bytes(&self) -> usize {
-        let value = match self.value {
-            SlotValue::Text(span)
-            | SlotValue::Ip(span)
-            | SlotValue::List(span, _)
-            | SlotValue::Json(span) => span.len,
-            SlotValue::Integer(_) | SlotValue::Timestamp(_) => 0,
-        };
-        self.key.len as usize + value as usize
+        self.key.len as usize + self.text.len as usize
+    }
+
+    /// The same field, its bytes kept elsewhere: `keep` says where those of a span are then.
+    pub fn moved(self, mut keep: impl FnMut(Span) -> Span) -> Self {
+        Slot { key: keep(self.key), text: keep(self.text), ..self }
     }
 }
 
@@ -120,6 +198,11 @@ impl<'a> Bytes<'a> {
         Bytes { line, scratch }
     }
 
+    /// The line, and the scratch buffer.
+    pub fn buffers(&self) -> [&'a [u8]; 2] {
+        [self.line, self.scratch]
+    }
+
     /// The bytes at `span`.
     ///
     /// # Panics
@@ -142,17 +225,24 @@ impl<'a> Bytes<'a> {
         RawText::first_of(&buffer[start..], span.len as usize)
     }
 
+    /// The field in `slot` as it crosses to a plugin.
+    #[inline(always)]
+    pub fn raw(&self, slot: &Slot) -> RawField<'a> {
+        let (key, text) = (self.text(slot.key), self.text(slot.text));
+        RawField::of_texts(key, u32::from(slot.kind), text, slot.number)
+    }
+
     /// The field in `slot`.
     // Inlined, for a field that is handed over in memory costs more than finding it.
     #[inline(always)]
     pub fn field(&self, slot: &Slot) -> Field<'a> {
-        Field { key: self.at(slot.key), symbol: slot.symbol, value: self.value(slot.value) }
+        Field { key: self.at(slot.key), symbol: slot.symbol, value: self.value(slot) }
     }
 
-    /// The value in a slot.
+    /// The value in `slot`.
     #[inline(always)]
-    pub fn value(&self, value: SlotValue) -> FieldValue<'a> {
-        match value {
+    pub fn value(&self, slot: &Slot) -> FieldValue<'a> {
+        match slot.value() {
             SlotValue::Text(span) => FieldValue::Text(self.at(span)),
             SlotValue::Integer(number) => FieldValue::Integer(number),
             SlotValue::Timestamp(time) => FieldValue::Timestamp(time),

@@ -29,7 +29,8 @@ use crate::decode::token::{Token, Tokens};
 use crate::decode::{LineError, Reason};
 use crate::event::key_index::{Inserted, KeyIndex};
 use crate::event::{
-    Bytes, CategoryId, CategoryRegistry, Layer, Slot, SlotValue, Source, Span, Symbol, Symbols,
+    Bytes, CategoryId, CategoryRegistry, Layer, Mark, Slot, SlotValue, Source, Span, Symbol,
+    Symbols,
 };
 
 /// Fields that one line may set.
@@ -38,6 +39,7 @@ pub(super) const FIELDS_MAX: usize = 1000;
 /// The name of the field that every sent event is given. The scratch begins
 /// with it, so that a slot can have it as its key.
 const DURATION: &[u8] = b"duration";
+const DURATION_MARK: Mark = Mark::of(DURATION);
 
 /// What stands behind a field's name.
 const VALUE: &str = "the value of the field";
@@ -65,8 +67,8 @@ pub(super) struct Draft {
     symbols: Arc<Symbols>,
     pub shapes: Shapes,
     pub categories: Vec<CategoryId>,
-    name: Option<Span>,
-    source: Option<(Span, u32)>,
+    pub name: Option<Span>,
+    pub source: Option<(Span, u32)>,
     times: Times,
     pub created: Timestamp,
     pub last_sent: Option<Timestamp>,
@@ -178,31 +180,31 @@ impl Draft {
             if known.symbol == Symbol::DURATION {
                 self.duration_at = Some(self.slots.len());
             }
-            let (key, symbol) = (Span::line(start + 1, end), known.symbol);
+            let (key, symbol, mark) = (Span::line(start + 1, end), known.symbol, known.mark);
             // Each kind is pushed by itself: a value that is handed on in memory is
             // written in parts and read as one, and the processor waits for that.
             match code {
                 b'I' => {
                     let value = SlotValue::Integer(integer(here.line(), first)?);
-                    self.slots.push(Slot { key, symbol, value });
+                    self.slots.push(Slot::new(key, symbol, mark, value));
                 }
                 b'T' => {
                     let value =
                         SlotValue::Timestamp(self.times.read(here.line(), first, second)?);
-                    self.slots.push(Slot { key, symbol, value });
+                    self.slots.push(Slot::new(key, symbol, mark, value));
                 }
                 b'P' => {
                     let value = SlotValue::Ip(self.address(first)?);
-                    self.slots.push(Slot { key, symbol, value });
+                    self.slots.push(Slot::new(key, symbol, mark, value));
                 }
                 b'L' => {
                     let value;
                     (value, here) = list(first, here)?;
-                    self.slots.push(Slot { key, symbol, value });
+                    self.slots.push(Slot::new(key, symbol, mark, value));
                 }
                 _ => {
                     let value = SlotValue::Text(self.text(first, here.has_escapes()));
-                    self.slots.push(Slot { key, symbol, value });
+                    self.slots.push(Slot::new(key, symbol, mark, value));
                 }
             }
         }
@@ -228,19 +230,20 @@ impl Draft {
             self.shapes.stop();
         }
         let head = &tokens.line()[token.start..tokens.column()];
-        let symbol = self.symbols.find(Bytes::new(tokens.line(), &self.scratch).at(key));
+        let name_bytes = Bytes::new(tokens.line(), &self.scratch).at(key);
+        let (symbol, mark) = (self.symbols.find(name_bytes), Mark::of(name_bytes));
         if skips && !self.symbols.is_wanted(symbol) {
             skip_value(code, tokens)?;
-            self.shapes.learn(head, symbol, false);
+            self.shapes.learn(head, symbol, mark, false);
             return Ok(());
         }
         let value = self.value(code, tokens)?;
-        let is_new = self.put(tokens.line(), Slot { key, symbol, value });
+        let is_new = self.put(tokens.line(), Slot::new(key, symbol, mark, value));
         if self.slots.len() > FIELDS_MAX {
             return Err(LineError::new(Reason::TooMany, name.start, "no more than 1000 fields"));
         }
         if is_new {
-            self.shapes.learn(head, symbol, true);
+            self.shapes.learn(head, symbol, mark, true);
         } else {
             self.shapes.stop();
         }
@@ -255,10 +258,10 @@ impl Draft {
             sent.map_or(0, |sent| sent.as_micros().saturating_sub(self.created.as_micros()));
         let value = SlotValue::Integer(duration);
         match self.duration_at {
-            Some(place) => self.slots[place].value = value,
+            Some(place) => self.slots[place].set(value),
             None => {
                 let key = Span::scratch(0, DURATION.len());
-                self.slots.push(Slot { key, symbol: Symbol::DURATION, value });
+                self.slots.push(Slot::new(key, Symbol::DURATION, DURATION_MARK, value));
             }
         }
         duration
@@ -362,7 +365,7 @@ impl Draft {
                 true
             }
             Inserted::Known(number) => {
-                self.slots[number].value = slot.value;
+                self.slots[number].set(slot.value());
                 false
             }
         }

@@ -296,14 +296,14 @@ fn version(command: Token<'_>, tokens: &mut Tokens<'_>) -> Result<(), LineError>
 
 fn id<'a>(tokens: &mut Tokens<'a>, expected: &'static str) -> Result<(Token<'a>, u64), LineError> {
     let token = argument(tokens, expected)?;
-    let id = number::unsigned(tokens.line(), token).ok_or_else(|| syntax(token, expected))?;
+    let id = number::unsigned_small(tokens.line(), token).ok_or_else(|| syntax(token, expected))?;
     Ok((token, id))
 }
 
 fn log_type(tokens: &mut Tokens<'_>) -> Result<LogType, LineError> {
     let expected = "a log type from 0 to 5";
     let token = argument(tokens, expected)?;
-    number::unsigned(tokens.line(), token)
+    number::unsigned_small(tokens.line(), token)
         .and_then(LogType::from_number)
         .ok_or_else(|| syntax(token, expected))
 }
@@ -311,9 +311,9 @@ fn log_type(tokens: &mut Tokens<'_>) -> Result<LogType, LineError> {
 /// What the draft says about an event that is, or will be, open.
 fn content<'a>(draft: &'a Draft, line: &'a [u8], log_type: Option<LogType>) -> OpenContent<'a> {
     OpenContent {
-        name: draft.name(line),
+        name: draft.name,
         log_type,
-        source: draft.source(line),
+        source: draft.source,
         created: draft.created,
         last_sent: draft.last_sent,
         own: draft.layer(line),

@@ -16,6 +16,15 @@ pub(super) fn unsigned(line: &[u8], token: Token<'_>) -> Option<u64> {
     }
 }
 
+/// The same; a number of one digit, which it mostly is, costs less.
+#[inline]
+pub(super) fn unsigned_small(line: &[u8], token: Token<'_>) -> Option<u64> {
+    match token.bytes {
+        [byte] => digit(*byte).map(u64::from),
+        _ => unsigned(line, token),
+    }
+}
+
 /// The unsigned number that is all of `text`.
 #[inline(never)]
 fn unsigned_text(text: &[u8]) -> Option<u64> {
@@ -107,7 +116,9 @@ mod tests {
     }
 
     fn unsigned(text: &[u8]) -> Option<u64> {
-        read(text, super::unsigned)
+        let number = read(text, super::unsigned);
+        assert_eq!(read(text, super::unsigned_small), number);
+        number
     }
 
     fn unsigned_32(text: &[u8]) -> Option<u32> {

@@ -11,14 +11,14 @@
 //!
 //! Nothing is allocated once the scratch has grown to the size of the events.
 
-use abi::{RSlice, RawEvent, RawField, RawText, part, value_kind};
+use abi::{RSlice, RawEvent, RawField, part, value_kind};
 use fantail_sdk::{FieldValue, List, Timestamp, abi};
 
 use super::category::{CategoryId, CategoryRegistry};
 use super::event::{Categories, Event, Layer, Parts};
 use super::key_index::KeyIndex;
 use super::list::{ListUnion, MergedList};
-use super::slot::{Bytes, Slot, SlotValue};
+use super::slot::{Bytes, Slot};
 
 /// Among so many fields of the layers above, a name is found by comparing.
 const COMPARED_MAX: usize = 32;
@@ -148,48 +148,51 @@ struct Collected<'e> {
 
 impl<'e> Collected<'e> {
     fn all(&mut self, layers: &[Layer<'e>], keys: &mut KeyIndex) {
-        self.fields.reserve(layers.iter().map(|layer| layer.slots().len()).sum());
         // A layer has each name once, so a name is looked for in the layers before; and
         // only if one of them has a name that it may be.
-        let mut marks = 0_u64;
-        let mut mark_at = [0; COMPARED_MAX];
+        let mut marks = 0;
         let mut indexed = 0;
         for layer in layers {
+            let (bytes, slots) = (layer.bytes(), layer.slots());
             let before = self.fields.len();
-            let bytes = layer.bytes();
             let mut own_marks = 0;
-            for slot in layer.slots() {
-                let field = raw_field(bytes, slot);
-                let key = field.key();
-                let mark = mark(key);
-                own_marks |= 1 << mark;
-                let known = match marks >> mark & 1 {
+            // The first field of the layer that is new and was not added yet.
+            let mut first = 0;
+            let mut number = 0;
+            loop {
+                number += plain_ones(&slots[number..], marks, &mut own_marks);
+                let Some(slot) = slots.get(number) else { break };
+                let known = match marks & slot.mark().bit() {
                     0 => None,
-                    _ if before > COMPARED_MAX => self.find_key(key, before, keys, &mut indexed),
-                    _ => (0..before)
-                        .find(|&place| mark_at[place] == mark && self.fields[place].key() == key),
+                    _ => self.find_key(bytes.at(slot.key), before, keys, &mut indexed),
                 };
-                let (place, replaced) = match known {
-                    None => {
-                        let place = self.fields.len();
-                        if let Some(at) = mark_at.get_mut(place) {
-                            *at = mark;
-                        }
-                        self.fields.push(field);
-                        (place, None)
-                    }
-                    Some(place) => {
-                        let replaced = std::mem::replace(&mut self.fields[place], field);
-                        (place, Some(replaced.kind))
-                    }
-                };
-                if self.merges
-                    && (field.kind == value_kind::LIST || replaced == Some(value_kind::LIST))
-                {
-                    self.note_list(place, bytes.value(slot.value));
+                if let Some(place) = known {
+                    self.append(bytes, &slots[first..number]);
+                    first = number + 1;
+                    self.set_again(place, bytes, slot);
+                } else if slot.is_list() && self.merges {
+                    self.note_list(self.fields.len() + number - first, bytes.value(slot));
                 }
+                number += 1;
             }
+            self.append(bytes, &slots[first..]);
             marks |= own_marks;
+        }
+    }
+
+    /// Adds these fields of a layer, which are new.
+    // By itself, for what is done with most fields is to be done in registers.
+    #[inline(never)]
+    fn append(&mut self, bytes: Bytes<'e>, slots: &[Slot]) {
+        self.fields.extend(slots.iter().map(|slot| bytes.raw(slot)));
+    }
+
+    /// Gives the field at `place` the value in `slot`.
+    #[inline(never)]
+    fn set_again(&mut self, place: usize, bytes: Bytes<'e>, slot: &Slot) {
+        let before = std::mem::replace(&mut self.fields[place], bytes.raw(slot));
+        if self.merges && (slot.is_list() || before.kind == value_kind::LIST) {
+            self.note_list(place, bytes.value(slot));
         }
     }
 
@@ -203,6 +206,9 @@ impl<'e> Collected<'e> {
         indexed: &mut usize,
     ) -> Option<usize> {
         let key_at = |place: usize| self.fields[place].key();
+        if before <= COMPARED_MAX {
+            return (0..before).find(|&place| key_at(place) == key);
+        }
         if *indexed == 0 {
             keys.clear();
         }
@@ -221,9 +227,9 @@ impl<'e> Collected<'e> {
             });
             let Some((bytes, slot)) = slots.next() else { continue };
             let place = self.fields.len();
-            self.fields.push(raw_field(bytes, slot));
-            let mut values = slots.map(|(bytes, slot)| bytes.value(slot.value));
-            let (FieldValue::List(list), true) = (bytes.value(slot.value), self.merges) else {
+            self.fields.push(bytes.raw(slot));
+            let mut values = slots.map(|(bytes, slot)| bytes.value(slot));
+            let (FieldValue::List(list), true) = (bytes.value(slot), self.merges) else {
                 continue;
             };
             // The nearest part comes first here, and last in the merged list.
@@ -268,30 +274,23 @@ impl<'e> Collected<'e> {
     }
 }
 
-/// The field as it crosses to a plugin: at once, for a value that is handed on from kind to
-/// kind is told apart each time.
-#[inline(always)]
-fn raw_field<'e>(bytes: Bytes<'e>, slot: &Slot) -> RawField<'e> {
-    let none = RawText::from(&b""[..]);
-    let (kind, text, number) = match slot.value {
-        SlotValue::Text(span) => (value_kind::TEXT, bytes.text(span), 0),
-        SlotValue::Integer(number) => (value_kind::INTEGER, none, number),
-        SlotValue::Timestamp(time) => (value_kind::TIMESTAMP, none, time.as_micros()),
-        SlotValue::Ip(span) => (value_kind::IP, bytes.text(span), 0),
-        SlotValue::List(span, count) => (value_kind::LIST, bytes.text(span), i64::from(count)),
-        SlotValue::Json(span) => (value_kind::JSON, bytes.text(span), 0),
-    };
-    RawField::of_texts(bytes.text(slot.key), kind, text, number)
-}
-
-/// A number below 64, the same for the same name and often another for another.
-#[inline(always)]
-fn mark(key: &[u8]) -> u8 {
-    let ends = match key {
-        [first, .., last] => first.wrapping_add(last.wrapping_mul(7)),
-        _ => 0,
-    };
-    ends.wrapping_add((key.len() as u8).wrapping_mul(5)) % 64
+/// How many of the slots, from the first one on, are no lists and have names that are new for
+/// certain, as the `marks` of the names before say. The marks of these and of the one
+/// behind them are added to `own_marks`.
+#[inline(never)]
+fn plain_ones(slots: &[Slot], marks: u64, own_marks: &mut u64) -> usize {
+    let mut own = *own_marks;
+    let mut count = 0;
+    for slot in slots {
+        let mark = slot.mark().bit();
+        own |= mark;
+        if marks & mark != 0 || slot.is_list() {
+            break;
+        }
+        count += 1;
+    }
+    *own_marks = own;
+    count
 }
 
 /// Appends the names of the categories of all layers with their ancestors.

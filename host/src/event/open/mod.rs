@@ -14,6 +14,7 @@ use super::category::CategoryId;
 use super::event::{Layer, Source};
 use super::key_index::KeyIndex;
 use super::log_type::LogType;
+use super::mark::Mark;
 use super::slot::{Bytes, Field, Slot, SlotValue, Span};
 use super::symbol::Symbols;
 
@@ -97,15 +98,16 @@ pub struct OpenEvent {
     categories: Vec<CategoryId>,
 }
 
-/// What a BEGIN or UPDATE says about an event, borrowed from the line.
+/// What a BEGIN or UPDATE says about an event, borrowed from the line. Its places are in the
+/// buffers of its layer.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenContent<'a> {
     /// The event's name.
-    pub name: Option<&'a [u8]>,
+    pub name: Option<Span>,
     /// The severity; an UPDATE does not carry one.
     pub log_type: Option<LogType>,
-    /// Where in the program it was created.
-    pub source: Option<Source<'a>>,
+    /// Where in the program it was created: the file's name, and the line's number.
+    pub source: Option<(Span, u32)>,
     /// When it was created.
     pub created: Timestamp,
     /// When it was last sent.
@@ -191,7 +193,7 @@ impl OpenEvents {
         }
         let own = content.own;
         let new_place = if self.free.is_empty() { PLACE_BYTES } else { 0 };
-        let arena = content.arena_size();
+        let arena = own.bytes().buffers().map(<[u8]>::len).iter().sum();
         let bytes = self.bytes() + new_place + content.size(arena);
         let full = self.len() >= self.limits.events_max
             || own.fields().len() > self.limits.fields_max
@@ -202,12 +204,7 @@ impl OpenEvents {
         if bytes > self.allowed {
             return Err(OpenError::NoRoom);
         }
-        let mut event = OpenEvent { parent: parent.map(|id| id.0), depth, ..OpenEvent::default() };
-        event.reserve(content, arena, own.fields().len());
-        event.take_over(content);
-        for field in own.fields() {
-            event.push(field);
-        }
+        let event = OpenEvent::new(parent, depth, content, arena);
         self.bytes += event.size();
         if let Some(parent) = parent {
             self.places[parent.0 as usize].holders += 1;
@@ -298,6 +295,28 @@ impl OpenEvents {
 }
 
 impl OpenEvent {
+    /// The event that the content describes. Its arena has so many bytes: the layer's
+    /// buffers as they are, for to take them over costs less than to pick out what is needed.
+    fn new(parent: Option<OpenId>, depth: u32, content: &OpenContent<'_>, arena: usize) -> Self {
+        let own = content.own;
+        let buffers = own.bytes().buffers();
+        let moved = |span: Span| span.joined(buffers[0].len());
+        let mut texts = Vec::with_capacity(arena);
+        buffers.iter().for_each(|buffer| texts.extend_from_slice(buffer));
+        OpenEvent {
+            parent: parent.map(|id| id.0),
+            depth,
+            name: content.name.map(moved),
+            log_type: content.log_type,
+            source: content.source.map(|(file, line)| (moved(file), line)),
+            created: content.created,
+            last_sent: content.last_sent,
+            arena: texts,
+            slots: own.slots().iter().map(|slot| slot.moved(moved)).collect(),
+            categories: own.categories().to_vec(),
+        }
+    }
+
     /// The event's own fields and categories.
     pub fn layer(&self) -> Layer<'_> {
         Layer::new(self.bytes(), &self.slots, &self.categories)
@@ -338,14 +357,15 @@ impl OpenEvent {
 
     /// Takes over all that the content says, but for the fields.
     fn take_over(&mut self, content: &OpenContent<'_>) {
+        let bytes = content.own.bytes();
         if let Some(name) = content.name {
-            self.name = Some(self.keep(name));
+            self.name = Some(self.keep(bytes.at(name)));
         }
         if content.log_type.is_some() {
             self.log_type = content.log_type;
         }
-        if let Some(source) = content.source {
-            self.source = Some((self.keep(source.file), source.line));
+        if let Some((file, line)) = content.source {
+            self.source = Some((self.keep(bytes.at(file)), line));
         }
         self.created = content.created;
         if content.last_sent.is_some() {
@@ -359,7 +379,10 @@ impl OpenEvent {
     fn set_all(&mut self, layer: Layer<'_>, keys: &KeyIndex) {
         for field in layer.fields() {
             match self.find(keys, field.key) {
-                Some(number) => self.slots[number].value = self.keep_value(field.value),
+                Some(number) => {
+                    let value = self.keep_value(field.value);
+                    self.slots[number].set(value);
+                }
                 None => self.push(field),
             }
         }
@@ -381,7 +404,7 @@ impl OpenEvent {
     fn push(&mut self, field: Field<'_>) {
         let value = self.keep_value(field.value);
         let key = self.keep(field.key);
-        self.slots.push(Slot { key, symbol: field.symbol, value });
+        self.slots.push(Slot::new(key, field.symbol, Mark::of(field.key), value));
     }
 
     fn keep_value(&mut self, value: FieldValue<'_>) -> SlotValue {
@@ -421,21 +444,7 @@ impl OpenEvent {
         };
         let name = self.name.map(&mut keep);
         let source = self.source.map(|(file, line)| (keep(file), line));
-        let slots = self
-            .slots
-            .iter()
-            .map(|slot| Slot {
-                key: keep(slot.key),
-                symbol: slot.symbol,
-                value: match slot.value {
-                    SlotValue::Text(span) => SlotValue::Text(keep(span)),
-                    SlotValue::Ip(span) => SlotValue::Ip(keep(span)),
-                    SlotValue::Json(span) => SlotValue::Json(keep(span)),
-                    SlotValue::List(span, count) => SlotValue::List(keep(span), count),
-                    other @ (SlotValue::Integer(_) | SlotValue::Timestamp(_)) => other,
-                },
-            })
-            .collect();
+        let slots = self.slots.iter().map(|slot| slot.moved(&mut keep)).collect();
         (self.name, self.source, self.slots, self.arena) = (name, source, slots, arena);
     }
 
@@ -449,8 +458,8 @@ impl OpenEvent {
 impl OpenContent<'_> {
     /// The bytes that the content adds to an event's arena, at most.
     fn arena_size(&self) -> usize {
-        self.name.map_or(0, <[u8]>::len)
-            + self.source.map_or(0, |source| source.file.len())
+        self.name.map_or(0, Span::len)
+            + self.source.map_or(0, |(file, _)| file.len())
             + self.own.slots().iter().map(Slot::text_bytes).sum::<usize>()
     }
 

@@ -9,7 +9,7 @@ use fantail_sdk::{FieldValue, Timestamp};
 
 use super::{OpenContent, OpenError, OpenEvents, OpenLimits};
 use crate::event::{
-    Bytes, CategoryRegistry, Layer, Slot, SlotValue, Source, Span, Symbol, Symbols, Wanted,
+    Bytes, CategoryRegistry, Layer, Mark, Slot, SlotValue, Span, Symbol, Symbols, Wanted,
 };
 
 #[derive(Debug, Default)]
@@ -24,7 +24,10 @@ struct Model {
 /// What an operation says about an event, with what an [`OpenContent`] borrows.
 #[derive(Debug, Default)]
 struct Said {
-    bytes: Vec<u8>,
+    line: Vec<u8>,
+    scratch: Vec<u8>,
+    name_at: Option<Span>,
+    source_at: Option<(Span, u32)>,
     name: Option<String>,
     source: Option<(String, u32)>,
     fields: Vec<(String, String)>,
@@ -57,15 +60,22 @@ fn said(random: &mut Random) -> Said {
     said.fields.dedup_by(|one, other| one.0 == other.0);
     said.categories = (0..random.below(3)).map(|_| random.below(5)).collect();
     let mut keep = |text: &str| {
-        let start = said.bytes.len();
-        said.bytes.extend_from_slice(text.as_bytes());
-        Span::line(start, said.bytes.len())
+        let in_scratch = random.below(2) == 0;
+        let buffer = if in_scratch { &mut said.scratch } else { &mut said.line };
+        let start = buffer.len();
+        buffer.extend_from_slice(text.as_bytes());
+        match in_scratch {
+            true => Span::scratch(start, buffer.len()),
+            false => Span::line(start, buffer.len()),
+        }
     };
     for (key, value) in &said.fields {
         let value = SlotValue::Text(keep(value));
-        let slot = Slot { key: keep(key), symbol: Symbol::NONE, value };
+        let slot = Slot::new(keep(key), Symbol::NONE, Mark::of(key.as_bytes()), value);
         said.slots.push(slot);
     }
+    said.name_at = said.name.as_deref().map(&mut keep);
+    said.source_at = said.source.as_ref().map(|(file, line)| (keep(file), *line));
     said
 }
 
@@ -120,15 +130,12 @@ fn open_events_behave_like_a_tree_of_counted_references() {
         let said = said(&mut random);
         let categories: Vec<_> = said.categories.iter().map(|&number| ids[number]).collect();
         let content = OpenContent {
-            name: said.name.as_deref().map(str::as_bytes),
+            name: said.name_at,
             log_type: None,
-            source: said
-                .source
-                .as_ref()
-                .map(|(file, line)| Source { file: file.as_bytes(), line: *line }),
+            source: said.source_at,
             created: Timestamp::from_micros(0),
             last_sent: None,
-            own: Layer::new(Bytes::new(&said.bytes, &[]), &said.slots, &categories),
+            own: Layer::new(Bytes::new(&said.line, &said.scratch), &said.slots, &categories),
         };
         let peer_id = random.below(60) as u64;
         match random.below(4) {
@@ -263,7 +270,7 @@ fn open_fields_follow_the_table_of_symbols() {
 
 /// A slot whose name is the byte at `start`.
 fn slot(start: usize, value: SlotValue) -> Slot {
-    Slot { key: Span::line(start, start + 1), symbol: Symbol::NONE, value }
+    Slot::new(Span::line(start, start + 1), Symbol::NONE, Mark::NONE, value)
 }
 
 #[test]

@@ -363,7 +363,7 @@ impl<'s, 'e> Facts<'s, 'e> {
                     continue;
                 }
                 if self.matcher.keys[key.index()].looked_up != event {
-                    self.keep(key, Some(layer.bytes().value(slot.value)));
+                    self.keep(key, Some(layer.bytes().value(slot)));
                 }
                 self.matcher.keys[key.index()].present = event;
                 self.matcher.present.push(key);

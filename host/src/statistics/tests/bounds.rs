@@ -2,7 +2,7 @@
 
 use super::{count, of, plan, shown};
 use crate::event::builder::{EventBuilder, EventChain};
-use crate::event::{Bytes, Event, Layer, Slot, SlotValue, Span};
+use crate::event::{Bytes, Event, Layer, Mark, Slot, SlotValue, Span};
 use crate::statistics::series::OVERFLOW;
 
 fn user(number: u32) -> EventBuilder {
@@ -54,21 +54,14 @@ fn any_number_of_users_makes_ten_thousand_series() {
     const SERIES_MAX: u32 = 10_000;
     let statistics = of(plan(&["n"], "user", SERIES_MAX as usize));
     let symbols = statistics.symbols();
+    let slot = |name: &[u8], key, value| Slot::new(key, symbols.find(name), Mark::of(name), value);
     let chain = EventChain::new(EventBuilder::new(), &[]);
     let mut counter = statistics.counter(&symbols);
     for number in 0..USERS {
         let line = format!("user\tn\tu{number}");
         let slots = [
-            Slot {
-                key: Span::line(0, 4),
-                symbol: symbols.find(b"user"),
-                value: SlotValue::Text(Span::line(7, line.len())),
-            },
-            Slot {
-                key: Span::line(5, 6),
-                symbol: symbols.find(b"n"),
-                value: SlotValue::Integer(i64::from(number)),
-            },
+            slot(b"user", Span::line(0, 4), SlotValue::Text(Span::line(7, line.len()))),
+            slot(b"n", Span::line(5, 6), SlotValue::Integer(i64::from(number))),
         ];
         let own = Layer::new(Bytes::new(line.as_bytes(), &[]), &slots, &[]);
         counter.count(0, &Event { own, ..chain.event() });
