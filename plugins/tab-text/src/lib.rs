@@ -59,7 +59,8 @@ impl Format for TabText {
     }
 
     /// Every part ends with a TAB, and the last one is taken away again; so the
-    /// TAB of the missing categories stays when nothing follows.
+    /// TAB of the missing categories stays when nothing follows. What each field begins
+    /// with is written with that TAB, and taken away with it.
     fn format(&mut self, event: &Event<'_>, out: &mut Buffer<'_>) -> Result<(), FormatError> {
         let mut tail = out.tail();
         if let Some(name) = event.name() {
@@ -88,22 +89,29 @@ impl Format for TabText {
                 tail = put_part(category, tail);
             }
         }
-        for field in event.fields() {
-            tail = self.put_field(&field, tail);
+        let fields = event.fields();
+        if fields.len() > 0 {
+            tail.put(b"field:", FIELD);
+            for field in fields {
+                tail = self.put_field(&field, tail);
+            }
+            tail.truncate(tail.len() - FIELD);
         }
         tail.truncate(tail.len().saturating_sub(1));
         Ok(())
     }
 }
 
+/// The bytes of what a field begins with.
+const FIELD: usize = b"field:".len();
+
 // A tail is lent to what is inlined only, and goes by value through what is not: so it stays in
 // registers.
 impl TabText {
-    /// Appends a field. Nearly all keys and values are short: whatever they are, they are copied
-    /// the same way.
+    /// Appends a field behind its `field:`, a TAB, and the `field:` of another one. Nearly all
+    /// keys and values are short: whatever they are, they are copied the same way.
     #[inline(always)]
     fn put_field<'a>(&mut self, field: &Field<'_>, mut tail: Tail<'a>) -> Tail<'a> {
-        tail.put(b"field:", 6);
         if !tail.put_if(field.key(), field.key_block(), special) {
             tail = put_text(field.key(), usize::MAX, tail);
         }
@@ -114,12 +122,12 @@ impl TabText {
             FieldValue::List(list) => (list.escaped(), usize::MAX),
             FieldValue::Integer(number) => {
                 tail.put_integer(number);
-                tail.put(b"\t", 1);
+                tail.put(b"\tfield:", 1 + FIELD);
                 return tail;
             }
             FieldValue::Timestamp(time) => {
                 self.field_times.put(time, &mut tail);
-                tail.put(b"\t", 1);
+                tail.put(b"\tfield:", 1 + FIELD);
                 return tail;
             }
         };
@@ -127,7 +135,7 @@ impl TabText {
         if !(is_whole && tail.put_if(text, field.text_block(), special)) {
             tail = put_text(text, length_max, tail);
         }
-        tail.put(b"\t", 1);
+        tail.put(b"\tfield:", 1 + FIELD);
         tail
     }
 }
