@@ -4,7 +4,7 @@
 
 #![no_main]
 
-use fantail::decode::{Decoded, StatsWriter};
+use fantail::decode::{Decoded, Line, StatsWriter};
 use fantail::event::{Export, Flattener, OpenLimits, Parts};
 use fantail_sdk::{Timestamp, abi::value_kind};
 use libfuzzer_sys::fuzz_target;
@@ -22,22 +22,25 @@ fuzz_target!(|bytes: &[u8]| {
     for line in START {
         assert!(writer.decode(line).is_ok());
     }
+    let mut rest = bytes;
     for line in bytes.split(|&byte| byte == b'\n') {
+        let read = Line::first_of(rest, line.len());
+        rest = rest.get(line.len() + 1..).unwrap_or_default();
         // An EVENT changes nothing, so it must be the same the second time, when it
-        // follows what was learned the first time.
+        // follows what was learned the first time, and something stands behind it.
         if line.starts_with(b"EVENT") {
-            let mut shown = || match writer.decode(line) {
+            let mut shown = |line: Line<'_>| match writer.decode(line) {
                 Ok(Decoded::Event(event)) => {
                     Ok((event.duration, event.own.fields().map(|f| format!("{f:?}")).collect()))
                 }
                 Ok(other) => panic!("{other:?}"),
                 Err(error) => Err(error),
             };
-            let first: Result<(i64, Vec<String>), _> = shown();
-            assert_eq!(first, shown());
+            let first: Result<(i64, Vec<String>), _> = shown(line.into());
+            assert_eq!(first, shown(read));
         }
         let before = (writer.open_events().len(), writer.open_events().bytes());
-        let rejected = match writer.decode(line) {
+        let rejected = match writer.decode(read) {
             Ok(Decoded::Event(event)) => {
                 for export in [&all, &some] {
                     flattener.with_raw(&event, export, b"host", Timestamp::from_micros(0), check);

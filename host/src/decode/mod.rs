@@ -20,9 +20,11 @@ pub mod line;
 mod number;
 mod shape;
 mod side_by_side;
+mod cut;
 mod time;
 mod token;
 
+pub use cut::Line;
 pub use error::{LineError, Reason};
 pub use line::{LineScratch, Protocol};
 pub use stats_writer::StatsWriter;
@@ -126,11 +128,14 @@ impl Decoder {
     ///
     /// When the line can't be understood: nothing has changed then.
     #[inline]
-    pub fn decode<'a>(&'a mut self, line: &'a [u8]) -> Result<Decoded<'a>, LineError> {
+    pub fn decode<'a>(&'a mut self, line: impl Into<Line<'a>>) -> Result<Decoded<'a>, LineError> {
+        let line = line.into();
         match self {
             Decoder::StatsWriter(writer) => writer.decode(line),
-            Decoder::Json(scratch) => json_lines::decode(line, scratch).map(Decoded::Event),
-            Decoder::TabText(scratch) => tab_text::decode(line, scratch).map(Decoded::Event),
+            Decoder::Json(scratch) => json_lines::decode(line.bytes(), scratch).map(Decoded::Event),
+            Decoder::TabText(scratch) => {
+                tab_text::decode(line.bytes(), scratch).map(Decoded::Event)
+            }
         }
     }
 }

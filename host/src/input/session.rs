@@ -15,7 +15,7 @@ use memchr::memchr;
 
 use super::{HttpPlan, seat::Seat, share::Share};
 use crate::{
-    decode::{Decoded, Decoder, LineError, Protocol},
+    decode::{Decoded, Decoder, Line, LineError, Protocol},
     event::{OpenLimits, Symbols},
     pipeline::Lane,
     telemetry::{
@@ -181,7 +181,7 @@ impl Session {
             let end = scanned + end;
             consumed += end + 1;
             if !std::mem::take(&mut self.skipping) {
-                fed = self.line(&rest[..end], lane);
+                fed = self.line(Line::first_of(rest, end), lane);
             }
         }
         self.settle();
@@ -202,8 +202,8 @@ impl Session {
                 End::OfFile => known == Some(Protocol::StatsWriter),
             };
             if !may_be_cut || self.is_blank(rest) {
-                self.line(rest, lane);
-            } else if !is_json || self.try_line(rest, lane).is_err() {
+                self.line(Line::from(rest), lane);
+            } else if !is_json || self.try_line(Line::from(rest), lane).is_err() {
                 self.lines += u64::from(!is_json);
                 self.reject("truncated", "the line has no end: the peer was cut off", rest);
             }
@@ -253,11 +253,11 @@ impl Session {
         );
     }
 
-    fn line(&mut self, line: &[u8], lane: &mut Lane) -> Fed {
+    fn line(&mut self, line: Line<'_>, lane: &mut Lane) -> Fed {
         match self.try_line(line, lane) {
             Ok(fed) => fed,
             Err(error) => {
-                self.reject_error(&error, line);
+                self.reject_error(&error, line.bytes());
                 if error.closes_connection() { Fed::Close } else { Fed::More }
             }
         }
@@ -266,7 +266,8 @@ impl Session {
     /// Reads a line. One that its decoder refuses is counted among the lines, and
     /// the caller must reject it.
     #[inline]
-    fn try_line(&mut self, line: &[u8], lane: &mut Lane) -> Result<Fed, LineError> {
+    fn try_line(&mut self, whole: Line<'_>, lane: &mut Lane) -> Result<Fed, LineError> {
+        let line = whole.bytes();
         if line.len() > self.input().line_limit {
             self.too_long(line);
             return Ok(Fed::More);
@@ -280,7 +281,7 @@ impl Session {
             return Ok(Fed::More);
         }
         let Some(decoder) = &mut self.decoder else { return Ok(Fed::More) };
-        match decoder.decode(line)? {
+        match decoder.decode(whole)? {
             Decoded::Event(event) => {
                 self.counts.received += 1;
                 self.counts.events += 1;

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use fantail_sdk::tab_escape;
 
-use super::{Decoded, LineError, Reason};
+use super::{Decoded, Line, LineError, Reason};
 use crate::decode::token::{Token, Tokens};
 use crate::event::{
     Ancestors, Categories, CategoryError, CategoryRegistry, Event, LogType, OpenContent, OpenError,
@@ -106,11 +106,12 @@ impl StatsWriter {
     /// When the line is not one that the client may send now. It changes nothing
     /// then, and the connection goes on with the next line unless the error says
     /// that it must be closed.
-    pub fn decode<'a>(&'a mut self, line: &'a [u8]) -> Result<Decoded<'a>, LineError> {
+    pub fn decode<'a>(&'a mut self, line: impl Into<Line<'a>>) -> Result<Decoded<'a>, LineError> {
+        let line = line.into();
         if line.len() > LINE_MAX {
             return Err(LineError::new(Reason::TooLong, LINE_MAX, "the end of the line"));
         }
-        let mut tokens = Tokens::new(line);
+        let mut tokens = Tokens::new(line.bytes());
         let command = argument(&mut tokens, "a command")?;
         if !self.version_seen {
             version(command, &mut tokens)?;
@@ -133,7 +134,7 @@ impl StatsWriter {
 
     fn event<'a>(
         &'a mut self,
-        line: &'a [u8],
+        line: Line<'a>,
         mut tokens: Tokens<'a>,
     ) -> Result<Decoded<'a>, LineError> {
         let (token, global) = id(&mut tokens, "the global event's id, or 0")?;
@@ -148,7 +149,7 @@ impl StatsWriter {
 
     fn begin<'a>(
         &'a mut self,
-        line: &'a [u8],
+        line: Line<'a>,
         mut tokens: Tokens<'a>,
     ) -> Result<Decoded<'a>, LineError> {
         let (token, peer_id) = id(&mut tokens, "the event's id")?;
@@ -161,7 +162,7 @@ impl StatsWriter {
         let log_type = log_type(&mut tokens)?;
         self.draft.read(&mut tokens, &self.registry, Fields::All)?;
         let duration = self.draft.add_duration();
-        let content = content(&self.draft, line, Some(log_type));
+        let content = content(&self.draft, line.bytes(), Some(log_type));
         self.open
             .begin(peer_id, parent, &content)
             .map_err(|error| refused(error, token, parent_token))?;
@@ -171,22 +172,24 @@ impl StatsWriter {
     /// The event in the draft, which is complete.
     fn sent<'a>(
         &'a self,
-        line: &'a [u8],
+        line: Line<'a>,
         log_type: LogType,
         duration: i64,
         parent: Option<OpenId>,
         global: Option<OpenId>,
     ) -> Event<'a> {
+        // What stands behind the line comes along, for whoever copies blocks.
+        let text = line.text();
         Event {
-            name: self.draft.name(line),
+            name: self.draft.name(text),
             log_type: Some(log_type),
-            source: self.draft.source(line),
+            source: self.draft.source(text),
             hostname: None,
             start_time: self.draft.created,
             end_time: None,
             duration,
             parts: Parts::ALL,
-            own: self.draft.layer(line),
+            own: self.draft.layer(text),
             ancestors: Ancestors { open: Some(&self.open), parent, global },
             categories: Categories::Registered(&self.registry),
         }
@@ -195,7 +198,7 @@ impl StatsWriter {
     /// An update leaves the field `duration` as the BEGIN set it: nothing was sent.
     fn update(
         &mut self,
-        line: &[u8],
+        line: Line<'_>,
         mut tokens: Tokens<'_>,
     ) -> Result<Decoded<'static>, LineError> {
         let (token, peer_id) = id(&mut tokens, "the event's id")?;
@@ -209,7 +212,7 @@ impl StatsWriter {
             return Err(LineError::new(Reason::ChangedParent, parent_token.start, expected));
         }
         self.draft.read(&mut tokens, &self.registry, Fields::All)?;
-        let content = content(&self.draft, line, None);
+        let content = content(&self.draft, line.bytes(), None);
         self.open.update(event, &content).map_err(|error| refused(error, token, parent_token))?;
         Ok(Decoded::Context)
     }

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use fantail_sdk::{FieldValue, Timestamp};
+use fantail_sdk::{BLOCK, FieldValue, Timestamp};
 use foldhash::fast::RandomState;
 
 use super::category::CategoryId;
@@ -193,7 +193,7 @@ impl OpenEvents {
         }
         let own = content.own;
         let new_place = if self.free.is_empty() { PLACE_BYTES } else { 0 };
-        let arena = own.bytes().buffers().map(<[u8]>::len).iter().sum();
+        let arena = own.bytes().buffers().map(<[u8]>::len).iter().sum::<usize>() + BLOCK;
         let bytes = self.bytes() + new_place + content.size(arena);
         let full = self.len() >= self.limits.events_max
             || own.fields().len() > self.limits.fields_max
@@ -303,6 +303,8 @@ impl OpenEvent {
         let moved = |span: Span| span.joined(buffers[0].len());
         let mut texts = Vec::with_capacity(arena);
         buffers.iter().for_each(|buffer| texts.extend_from_slice(buffer));
+        // A block can be read where the last text begins.
+        texts.extend_from_slice(&[0; BLOCK]);
         OpenEvent {
             parent: parent.map(|id| id.0),
             depth,
