@@ -79,7 +79,7 @@ enum State {
 
 /// A name, behind all names on the way to it.
 #[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 struct Node {
     /// The name as it stands in lines, with what tells its end.
     head: [u8; HEAD],

@@ -61,9 +61,30 @@ impl ListUnion {
     }
 }
 
+/// Whether the list has few elements, each once: so it is its own union, as most are.
+pub fn is_short_union(list: List<'_>) -> bool {
+    const FEW: usize = 4;
+    if list.len() > FEW {
+        return false;
+    }
+    let escaped = list.escaped();
+    let mut elements: [&[u8]; FEW] = [&[]; FEW];
+    let ends = memchr::memchr_iter(b'\t', escaped).chain([escaped.len()]);
+    let mut start = 0;
+    for (number, end) in ends.take(list.len()).enumerate() {
+        let element = &escaped[start..end];
+        if elements[..number].contains(&element) {
+            return false;
+        }
+        elements[number] = element;
+        start = end + 1;
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
-    use super::ListUnion;
+    use super::{ListUnion, is_short_union};
     use fantail_sdk::List;
 
     #[test]
@@ -71,12 +92,24 @@ mod tests {
         let mut union = ListUnion::default();
         let mut check = |lists: &[(&'static [u8], usize)], expected: (&[u8], usize)| {
             let lists = lists.iter().map(|&(escaped, count)| List::from_escaped(escaped, count));
-            let merged = union.merge(lists);
+            let merged = union.merge(lists.clone());
+            if let Ok([list]) = <[_; 1]>::try_from(lists.collect::<Vec<_>>()) {
+                let is_short = expected == (list.escaped(), list.len()) && list.len() <= 4;
+                assert_eq!(is_short_union(list), is_short, "{list:?}");
+            }
             assert_eq!(union.get(&merged), List::from_escaped(expected.0, expected.1));
         };
         check(&[], (b"", 0));
         check(&[(b"a\tb", 2), (b"b\tc\tc", 3)], (b"a\tb\tc", 3));
         check(&[(b"", 0), (b"x", 1)], (b"x", 1));
+        check(&[(b"", 0)], (b"", 0));
+        check(&[(b"", 1)], (b"", 1));
+        check(&[(b"\t", 2)], (b"", 1));
+        check(&[(b"a\t", 2)], (b"a\t", 2));
+        check(&[(b"a\tb\tab\tc", 4)], (b"a\tb\tab\tc", 4));
+        check(&[(b"a\tb\tab\tc\td", 5)], (b"a\tb\tab\tc\td", 5));
+        check(&[(b"a\tb\tc\ta", 4)], (b"a\tb\tc", 3));
+        check(&[(b"a\ta", 2)], (b"a", 1));
         check(&[(b"", 0), (b"", 1)], (b"", 1));
         check(&[(b"", 1), (b"", 1)], (b"", 1));
         check(&[(b"", 1), (b"a", 1)], (b"\ta", 2));

@@ -150,7 +150,7 @@ impl Draft {
         // Copies, for nobody else sees them: they stay in registers.
         let mut here = tokens.clone();
         let mut place = self.shapes.place();
-        loop {
+        while !here.is_done() {
             let known = match self.shapes.follow_first(&mut place, here.rest()) {
                 None if is_field(&here) => self.shapes.follow_sibling(&mut place, here.rest()),
                 known => known,
@@ -173,10 +173,6 @@ impl Draft {
                 continue;
             }
             let first = argument(&mut here, VALUE)?;
-            let second = match code {
-                b'T' => argument(&mut here, MICROS)?,
-                _ => first,
-            };
             if known.symbol == Symbol::DURATION {
                 self.duration_at = Some(self.slots.len());
             }
@@ -189,8 +185,9 @@ impl Draft {
                     self.slots.push(Slot::new(key, symbol, mark, value));
                 }
                 b'T' => {
+                    let micros = argument(&mut here, MICROS)?;
                     let value =
-                        SlotValue::Timestamp(self.times.read(here.line(), first, second)?);
+                        SlotValue::Timestamp(self.times.read(here.line(), first, micros)?);
                     self.slots.push(Slot::new(key, symbol, mark, value));
                 }
                 b'P' => {

@@ -17,7 +17,7 @@ use fantail_sdk::{FieldValue, List, Timestamp, abi};
 use super::category::{CategoryId, CategoryRegistry};
 use super::event::{Categories, Event, Layer, Parts};
 use super::key_index::KeyIndex;
-use super::list::{ListUnion, MergedList};
+use super::list::{self, ListUnion, MergedList};
 use super::slot::{Bytes, Slot};
 
 /// Among so many fields of the layers above, a name is found by comparing.
@@ -69,7 +69,8 @@ impl Flattener {
         let parts = export.include.and(event.parts);
         let mut layers = std::mem::take(&mut self.layers);
         if parts.contains(Parts::CATEGORIES) || parts.contains(Parts::FIELDS) {
-            layers.extend(event.layers().filter(|layer| !layer.is_empty()));
+            // By for_each, for to ask a chain of iterators for each layer costs more.
+            event.layers().filter(|layer| !layer.is_empty()).for_each(|layer| layers.push(layer));
             layers.reverse();
         }
 
@@ -267,6 +268,11 @@ impl<'e> Collected<'e> {
         for parts in self.lists.chunk_by(|one, other| one.place == other.place) {
             let live = parts.rsplit(|part| part.list.is_none()).next().unwrap_or_default();
             let lists = live.iter().filter_map(|part| part.list);
+            if let [ListPart { list: Some(list), .. }] = live
+                && list::is_short_union(*list)
+            {
+                continue;
+            }
             if lists.clone().map(|list| list.len()).sum::<usize>() > 1 {
                 merged.push((parts[0].place, union.merge(lists)));
             }
