@@ -50,6 +50,19 @@ impl<'a> Field<'a> {
         self.raw.key_block()
     }
 
+    /// The same where the key is no longer than a block and has nothing that any format escapes:
+    /// it consists of letters and digits of ASCII, `_`, `-` and `.`. Where there is none, it may
+    /// still be so.
+    #[inline]
+    pub fn plain_key_block(&self) -> Option<&'a [u8; BLOCK]> {
+        let is_plain = self.raw.has_plain_key() && self.key().len() <= BLOCK;
+        if is_plain {
+            self.key_block()
+        } else {
+            None
+        }
+    }
+
     /// [`BLOCK`] bytes from where the text of the value begins, if it has one and so many can be
     /// read: those behind it mean nothing.
     #[inline]

@@ -230,6 +230,7 @@ impl<'a> Bytes<'a> {
     pub fn raw(&self, slot: &Slot) -> RawField<'a> {
         let (key, text) = (self.text(slot.key), self.text(slot.text));
         RawField::of_texts(key, u32::from(slot.kind), text, slot.number)
+            .with_plain_key(slot.mark.is_plain())
     }
 
     /// The field in `slot`.

@@ -106,7 +106,9 @@ impl Json {
     #[inline(always)]
     fn put_field<'a>(&mut self, field: &Field<'_>, mut tail: Tail<'a>) -> Tail<'a> {
         tail.put(b"\"", 1);
-        if !tail.put_if(field.key(), field.key_block(), special) {
+        if let Some(block) = field.plain_key_block() {
+            tail.put(block, field.key().len());
+        } else if !tail.put_if(field.key(), field.key_block(), special) {
             tail = put_text(field.key(), usize::MAX, tail);
         }
         match field.value() {

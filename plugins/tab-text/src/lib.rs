@@ -112,7 +112,9 @@ impl TabText {
     /// keys and values are short: whatever they are, they are copied the same way.
     #[inline(always)]
     fn put_field<'a>(&mut self, field: &Field<'_>, mut tail: Tail<'a>) -> Tail<'a> {
-        if !tail.put_if(field.key(), field.key_block(), special) {
+        if let Some(block) = field.plain_key_block() {
+            tail.put(block, field.key().len());
+        } else if !tail.put_if(field.key(), field.key_block(), special) {
             tail = put_text(field.key(), usize::MAX, tail);
         }
         tail.put(b"=", 1);

@@ -106,6 +106,8 @@ mod flag {
     pub(super) const KEY_BLOCK: u32 = 1;
     /// A block can be read where the value's text begins.
     pub(super) const TEXT_BLOCK: u32 = 2;
+    /// The key is [plain](super::RawField::with_plain_key).
+    pub(super) const PLAIN_KEY: u32 = 4;
 }
 
 /// A field of an event.
@@ -152,6 +154,20 @@ impl<'a> RawField<'a> {
         let text_block = if text.rest.len() >= BLOCK { flag::TEXT_BLOCK } else { 0 };
         let flags = key_block | text_block;
         RawField { key: key.into_slice(), text: text.into_slice(), number, kind, flags }
+    }
+
+    /// The same field, of which it is known whether its key is plain: letters and digits of ASCII,
+    /// `_`, `-` and `.` only, so that no format need look for what it must escape.
+    #[inline(always)]
+    #[must_use]
+    pub fn with_plain_key(self, is_plain: bool) -> Self {
+        RawField { flags: self.flags | if is_plain { flag::PLAIN_KEY } else { 0 }, ..self }
+    }
+
+    /// Whether the key is known to be plain.
+    #[inline]
+    pub fn has_plain_key(&self) -> bool {
+        self.flags & flag::PLAIN_KEY != 0
     }
 
     /// The field's name.

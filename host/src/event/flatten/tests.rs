@@ -196,10 +196,21 @@ fn the_texts_of_all_layers_come_in_blocks() {
         assert_eq!(raw.fields.len(), 3);
         for field in raw.fields.iter().filter(|field| field.key() != b"end") {
             let (key, text) = (field.key_block().unwrap(), field.text_block().unwrap());
-            assert!(key.starts_with(field.key()));
+            assert!(key.starts_with(field.key()) && field.has_plain_key());
             assert_eq!(field.text()[..7], text[..7]);
         }
     });
+}
+
+#[test]
+fn only_plain_names_are_said_to_be_plain() {
+    let chain = EventChain::new(new().text("a_b-c.D9", "").text("a b", "").text("\u{e9}", ""), &[]);
+    let export = export(Parts::FIELDS, &[]);
+    let plain =
+        Flattener::default().with_raw(&chain.event(), &export, b"", Timestamp::default(), |raw| {
+            raw.fields.iter().map(RawField::has_plain_key).collect::<Vec<_>>()
+        });
+    assert_eq!(plain, [true, false, false]);
 }
 
 #[test]
