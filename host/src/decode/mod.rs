@@ -11,6 +11,7 @@
 //! (tab-text), its name a second time, and how many such fields there are. In JSON it must still be
 //! JSON, nested no deeper than the limit.
 
+mod cut;
 pub mod error;
 pub mod stats_writer;
 pub mod json_lines;
@@ -20,7 +21,6 @@ pub mod line;
 mod number;
 mod shape;
 mod side_by_side;
-mod cut;
 mod time;
 mod token;
 

@@ -47,9 +47,7 @@ impl Span {
     pub fn scratch(start: usize, end: usize) -> Self {
         Span { start: offset(start, end) | IN_SCRATCH, len: (end - start) as u32 }
     }
-}
 
-impl Span {
     /// How many bytes.
     #[inline]
     pub(super) fn len(self) -> usize {
@@ -198,7 +196,8 @@ impl<'a> Bytes<'a> {
         Bytes { line, scratch }
     }
 
-    /// The line, and the scratch buffer.
+    /// The buffers that the spans count from: the line, with what stands behind it if that was
+    /// given along, and the scratch.
     pub fn buffers(&self) -> [&'a [u8]; 2] {
         [self.line, self.scratch]
     }

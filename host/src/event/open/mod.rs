@@ -193,7 +193,7 @@ impl OpenEvents {
         }
         let own = content.own;
         let new_place = if self.free.is_empty() { PLACE_BYTES } else { 0 };
-        let arena = own.bytes().buffers().map(<[u8]>::len).iter().sum::<usize>() + BLOCK;
+        let arena = content.whole_size();
         let bytes = self.bytes() + new_place + content.size(arena);
         let full = self.len() >= self.limits.events_max
             || own.fields().len() > self.limits.fields_max
@@ -204,7 +204,7 @@ impl OpenEvents {
         if bytes > self.allowed {
             return Err(OpenError::NoRoom);
         }
-        let event = OpenEvent::new(parent, depth, content, arena);
+        let event = OpenEvent::new(parent, depth, content);
         self.bytes += event.size();
         if let Some(parent) = parent {
             self.places[parent.0 as usize].holders += 1;
@@ -295,13 +295,13 @@ impl OpenEvents {
 }
 
 impl OpenEvent {
-    /// The event that the content describes. Its arena has so many bytes: the layer's
-    /// buffers as they are, for to take them over costs less than to pick out what is needed.
-    fn new(parent: Option<OpenId>, depth: u32, content: &OpenContent<'_>, arena: usize) -> Self {
+    /// The event that the content describes. The layer's buffers become its arena as they are,
+    /// for to take them over costs less than to pick out what is needed.
+    fn new(parent: Option<OpenId>, depth: u32, content: &OpenContent<'_>) -> Self {
         let own = content.own;
         let buffers = own.bytes().buffers();
         let moved = |span: Span| span.joined(buffers[0].len());
-        let mut texts = Vec::with_capacity(arena);
+        let mut texts = Vec::with_capacity(content.whole_size());
         buffers.iter().for_each(|buffer| texts.extend_from_slice(buffer));
         // A block can be read where the last text begins.
         texts.extend_from_slice(&[0; BLOCK]);
@@ -458,6 +458,11 @@ impl OpenEvent {
 }
 
 impl OpenContent<'_> {
+    /// The bytes of the arena that an event begins with: the layer's buffers, and a block.
+    fn whole_size(&self) -> usize {
+        self.own.bytes().buffers().iter().map(|buffer| buffer.len()).sum::<usize>() + BLOCK
+    }
+
     /// The bytes that the content adds to an event's arena, at most.
     fn arena_size(&self) -> usize {
         self.name.map_or(0, Span::len)
