@@ -390,10 +390,10 @@ fn directory_exists(reader: &mut Reader<'_>, path: &Text) {
 }
 
 fn missing(reader: &mut Reader<'_>, section: Section, property: &Property<'_>) {
-    let block = reader.block(section);
-    let message = format!("{} has no `{}`", block.title(), property.name);
+    let message = format!("{} has no `{}`", reader.block(section).title(), property.name);
     let description = property.description.replace('\n', " ");
-    reader.error(block.place(), message, format!("{}: {description}", property.name));
+    let help = format!("{}: {description}", property.name);
+    reader.absent(section, property.name, message, help);
 }
 
 fn property_value(reader: &mut Reader<'_>, property: &Property<'_>, text: &Text) -> Option<Value> {

@@ -60,7 +60,8 @@ fn filter(
     let Some(text) = text else {
         let place = reader.block(section).place();
         let message = format!("{title} has no filter");
-        reader.error(place, message, "it would match nothing; `event=*` matches every named event");
+        let help = "it would match nothing; `event=*` matches every named event";
+        reader.absent(section, "filter", message, help);
         return Placed::new(String::new(), place);
     };
     let problems = check_filter(text.as_str());

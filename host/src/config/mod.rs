@@ -177,7 +177,7 @@ impl Parsed<'_> {
             settings::ListenerDriver::Http { .. } => None,
         });
         let mut diagnostics = self.read.diagnostics.clone();
-        diagnostics.append(&mut reader.diagnostics);
+        diagnostics.extend(reader.take_diagnostics());
         (sockets.collect(), Diagnostics::new(diagnostics, self.read.sources.clone()))
     }
 
@@ -187,7 +187,7 @@ impl Parsed<'_> {
         let mut reader = self.reader();
         let found = reader.path(Section { id: Tree::TOP, kind: BlockKind::Top }, "state_dir");
         let mut diagnostics = self.read.diagnostics.clone();
-        diagnostics.append(&mut reader.diagnostics);
+        diagnostics.extend(reader.take_diagnostics());
         let diagnostics = Diagnostics::new(diagnostics, self.read.sources.clone());
         let found = found.filter(|_| !diagnostics.has_errors());
         (found.map(|found| found.value), diagnostics)
@@ -207,7 +207,7 @@ impl Parsed<'_> {
         let mut diagnostics = self.read.diagnostics.clone();
         let mut reader = self.reader();
         let config = self.config(&mut reader, checks);
-        diagnostics.append(&mut reader.diagnostics);
+        diagnostics.extend(reader.take_diagnostics());
         let plugin_missed = reader.plugin_missed;
         let mut ignored = self.read.ignored.clone();
         ignored.append(&mut reader.ignored);

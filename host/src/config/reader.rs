@@ -4,6 +4,7 @@
 //! its long name (`event_exporter_queue_full`): there it is the default of all
 //! blocks of the kind, as in Dovecot 2.4. Then the table's default counts.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,6 +22,10 @@ pub(super) struct Reader<'a> {
     pub(super) tree: &'a Tree,
     pub(super) variables: Variables<'a>,
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// Which of the diagnostics say that a block does not have something.
+    absent: Vec<(usize, (BlockId, String))>,
+    /// What was probably meant by unknown names, and in which blocks.
+    meant: Vec<(BlockId, String)>,
     /// What means nothing here, and is no error.
     pub(super) ignored: Vec<Ignored>,
     /// Whether a name is unknown that may be a plugin's, or one of its settings.
@@ -36,8 +41,32 @@ pub(super) struct Section {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(tree: &'a Tree, variables: Variables<'a>) -> Self {
-        let (diagnostics, ignored) = (Vec::new(), Vec::new());
-        Reader { tree, variables, diagnostics, ignored, plugin_missed: false }
+        Reader {
+            tree,
+            variables,
+            diagnostics: Vec::new(),
+            absent: Vec::new(),
+            meant: Vec::new(),
+            ignored: Vec::new(),
+            plugin_missed: false,
+        }
+    }
+
+    /// All that is wrong, once it was read. What a block does not have because its name there
+    /// is misspelt is wrong once.
+    pub(super) fn take_diagnostics(&mut self) -> Vec<Diagnostic> {
+        let meant: HashSet<_> = self.meant.drain(..).collect();
+        let consequences: HashSet<usize> = self
+            .absent
+            .drain(..)
+            .filter(|(_, what)| meant.contains(what))
+            .map(|(number, _)| number)
+            .collect();
+        let numbered = self.diagnostics.drain(..).enumerate();
+        numbered
+            .filter(|(number, _)| !consequences.contains(number))
+            .map(|(_, problem)| problem)
+            .collect()
     }
 
     pub(super) fn block(&self, section: Section) -> &'a Block {
@@ -241,6 +270,7 @@ impl<'a> Reader<'a> {
                 problem = problem.label(format!("only for {}", entry.only.join(", ")));
             } else if let Some(near) = value::nearest(name, candidates) {
                 problem = problem.label(format!("did you mean `{near}`?"));
+                self.meant.push((section.id, near.to_owned()));
             }
             self.diagnostics.push(problem);
         }
@@ -274,11 +304,22 @@ impl<'a> Reader<'a> {
 
     /// Reports a setting that the block must have.
     pub(super) fn missing(&mut self, section: Section, name: &str) {
-        let block = self.block(section);
-        let message = format!("{} has no `{name}`", block.title());
+        let message = format!("{} has no `{name}`", self.block(section).title());
         let entry = section.kind.setting(name);
         let help = entry.map_or(String::new(), |entry| format!("{name}: {}", entry.doc));
-        self.error(block.place(), message, help);
+        self.absent(section, name, message, help);
+    }
+
+    /// Reports with this message that the block does not have the setting `name`.
+    pub(super) fn absent(
+        &mut self,
+        section: Section,
+        name: &str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.absent.push((self.diagnostics.len(), (section.id, name.to_owned())));
+        self.error(self.block(section).place(), message, help);
     }
 }
 

@@ -85,6 +85,41 @@ fn all_errors_of_the_language_come_at_once() {
 }
 
 #[test]
+fn what_is_misspelt_is_not_missing_as_well() {
+    check(
+        "metric a {\n fitler = event=x\n}\n",
+        &["error 2:2 [fitler]: unknown setting `fitler` in metric `a`"],
+    );
+    check(
+        "metric a {\n descriptoin = x\n}\n",
+        &[
+            "error 1:8 [a]: metric `a` has no filter",
+            "error 2:2 [descriptoin]: unknown setting `descriptoin` in metric `a`",
+        ],
+    );
+    // In another block it is missing.
+    check(
+        "metric a {\n fitler = event=x\n}\nmetric b {\n}\n",
+        &[
+            "error 2:2 [fitler]: unknown setting `fitler` in metric `a`",
+            "error 4:8 [b]: metric `b` has no filter",
+        ],
+    );
+    check(
+        "input a {\n drivr = tcp\n}\ninput b {\n driver = tcp\n adress = 127.0.0.1:1\n}\n\
+         metric m {\n filter = event=x\n}\n",
+        &[
+            "error 2:2 [drivr]: unknown setting `drivr` in input `a`",
+            "error 6:2 [adress]: unknown setting `adress` in input `b`",
+        ],
+    );
+    check(
+        "event_exporter a {\n driver = file\n file_path = /x\n fromat = json\n}\n",
+        &["error 4:2 [fromat]: unknown setting `fromat` in event_exporter `a`"],
+    );
+}
+
+#[test]
 fn all_errors_of_exporters_come_at_once() {
     check(
         "event_exporter a {\n driver = fil\n format = xml\n quueue = memory\n}\n",
@@ -264,10 +299,12 @@ fn a_secret_is_never_shown() {
 
 #[test]
 fn an_unknown_plugin_hides_no_other_mistake() {
-    let text = "event_exporter a {\n driver = file\n flie_path = /x\n format = jsno\n batch_max_sise = 1\n}\n";
+    let text = "event_exporter a {\n driver = file\n flie_max_open = 1\n format = jsno\n batch_max_sise = 1\n}\n";
     let loaded = load(text);
     let found = messages(&loaded).join("\n");
-    for expected in ["unknown format `jsno`", "`flie_path`", "`batch_max_sise`", "no `file_path`"] {
+    for expected in
+        ["unknown format `jsno`", "`flie_max_open`", "`batch_max_sise`", "no `file_path`"]
+    {
         assert!(found.contains(expected), "{expected}: {found}");
     }
 }
