@@ -264,11 +264,11 @@ impl Draft {
         duration
     }
 
-    pub(super) fn name<'a>(&'a self, line: &'a [u8]) -> Option<&'a [u8]> {
+    pub(super) fn name_in<'a>(&'a self, line: &'a [u8]) -> Option<&'a [u8]> {
         self.name.map(|span| self.bytes(line).at(span))
     }
 
-    pub(super) fn source<'a>(&'a self, line: &'a [u8]) -> Option<Source<'a>> {
+    pub(super) fn source_in<'a>(&'a self, line: &'a [u8]) -> Option<Source<'a>> {
         self.source.map(|(file, number)| Source { file: self.bytes(line).at(file), line: number })
     }
 

@@ -181,9 +181,9 @@ impl StatsWriter {
         // What stands behind the line comes along, for whoever copies blocks.
         let text = line.text();
         Event {
-            name: self.draft.name(text),
+            name: self.draft.name_in(text),
             log_type: Some(log_type),
-            source: self.draft.source(text),
+            source: self.draft.source_in(text),
             hostname: None,
             start_time: self.draft.created,
             end_time: None,
