@@ -3,17 +3,6 @@
 
 #![no_main]
 
-use fantail::decode::{LineScratch, tab_text};
+use fantail::decode::tab_text;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let mut scratch = LineScratch::default();
-    for line in bytes.split(|&byte| byte == b'\n') {
-        // The second time it follows what was learned the first time.
-        for _ in 0..2 {
-            let mut fresh = LineScratch::default();
-            let decoded = tab_text::decode(line, &mut scratch);
-            fantail_fuzz::check_same(&decoded, &tab_text::decode(line, &mut fresh));
-            fantail_fuzz::check_line(line, decoded);
-        }
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fantail_fuzz::check_lines(bytes, tab_text::decode));

@@ -1,11 +1,29 @@
 //! What holds of every line that a decoder was given, whatever its protocol.
 
-use fantail::decode::LineError;
+use fantail::decode::{LineError, LineScratch};
 use fantail::event::{Categories, Event};
 use fantail_sdk::FieldValue;
 
+/// What makes an event of one line.
+pub type Decode = for<'a> fn(&'a [u8], &'a mut LineScratch) -> Result<Event<'a>, LineError>;
+
+/// Decodes all lines of `bytes` one after the other, each twice, and panics when one is not
+/// decoded as it is by itself, or not within its buffers.
+pub fn check_lines(bytes: &[u8], decode: Decode) {
+    let mut scratch = LineScratch::default();
+    for line in bytes.split(|&byte| byte == b'\n') {
+        // The second time it follows what was learned the first time.
+        for _ in 0..2 {
+            let mut fresh = LineScratch::default();
+            let decoded = decode(line, &mut scratch);
+            check_same(&decoded, &decode(line, &mut fresh));
+            check_line(line, decoded);
+        }
+    }
+}
+
 /// Panics when two decoders made different things of one line.
-pub fn check_same(one: &Result<Event<'_>, LineError>, other: &Result<Event<'_>, LineError>) {
+fn check_same(one: &Result<Event<'_>, LineError>, other: &Result<Event<'_>, LineError>) {
     let parts = |event: &Event<'_>| (event.duration, event.parts, event.start_time);
     match (one, other) {
         (Ok(one), Ok(other)) => {
@@ -19,7 +37,7 @@ pub fn check_same(one: &Result<Event<'_>, LineError>, other: &Result<Event<'_>, 
 }
 
 /// Panics when `decoded`, made of `line`, is not within its buffers, or has a key twice.
-pub fn check_line(line: &[u8], decoded: Result<Event<'_>, LineError>) {
+fn check_line(line: &[u8], decoded: Result<Event<'_>, LineError>) {
     let event = match decoded {
         Ok(event) => event,
         Err(error) => {
