@@ -69,10 +69,11 @@ fn main() {
     if arguments.quick {
         arguments.rounds = 1;
     }
-    let loads = Loads {
-        main: Load::new(arguments.seed, events),
-        warm_up: Load::new(arguments.seed + 1, warm_up),
+    let loads = |new: fn(u64, usize) -> Load| Loads {
+        main: new(arguments.seed, events),
+        warm_up: new(arguments.seed + 1, warm_up),
     };
+    let (sessions, alone) = (loads(Load::new), loads(Load::alone));
     let mut systems = systems::installed();
     systems.retain(|system| wants_system(&arguments, &**system));
     let names: Vec<_> = systems.iter().map(|system| system.name()).collect();
@@ -96,7 +97,8 @@ fn main() {
                 work.id,
                 system.name()
             );
-            let figures = trial::run(*system, work, &loads, effort);
+            let figures =
+                trial::run(*system, work, if work.inherits { &sessions } else { &alone }, effort);
             eprintln!(
                 "{} CPU s / million, {} events / s, {} events",
                 short(figures.cpu * 1e6 / figures.events as f64),
@@ -110,7 +112,7 @@ fn main() {
         let events = if arguments.quick { 20_000 } else { 1_000_000 };
         for system in &systems {
             eprint!("{:>4} s  {}: {}: ", start.elapsed().as_secs(), silent::ID, system.name());
-            let Some(outcome) = silent::run(&**system, &loads.warm_up, events) else {
+            let Some(outcome) = silent::run(&**system, &sessions.warm_up, events) else {
                 eprintln!("does not post");
                 continue;
             };
@@ -119,7 +121,7 @@ fn main() {
             results.add_silent(outcome);
         }
     }
-    let text = results.markdown(&describe(&loads.main), arguments.rounds);
+    let text = results.markdown(&describe(&sessions.main, &alone.main), arguments.rounds);
     match &arguments.write {
         Some(document) => table::insert(document, &text),
         None => print!("{text}"),
@@ -133,12 +135,16 @@ fn wants_system(arguments: &Arguments, system: &dyn System) -> bool {
 }
 
 /// What the events are like.
-fn describe(load: &Load) -> String {
-    let events = load.all.events;
-    format!(
-        "{events} events, over and over: each {} bytes from Dovecot, {} as JSON, {:.1} fields",
-        load.stats.len() as u64 / events,
-        load.json.len() as u64 / events,
-        load.fields as f64 / events as f64
-    )
+fn describe(sessions: &Load, alone: &Load) -> String {
+    let each = |load: &Load| {
+        let events = load.all.events;
+        let (stats, json) = (load.stats.len() as u64 / events, load.json.len() as u64 / events);
+        format!(
+            "each {stats} bytes from Dovecot, {json} as JSON, {:.1} fields",
+            load.fields as f64 / events as f64
+        )
+    };
+    let events = sessions.all.events;
+    let (sessions, alone) = (each(sessions), each(alone));
+    format!("{events} events, over and over: {sessions}; those that inherit nothing: {alone}")
 }

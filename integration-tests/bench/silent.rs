@@ -44,6 +44,7 @@ pub(crate) fn run(system: &dyn System, load: &Load, events: u64) -> Option<Outco
         routes: 1,
         sink: Sink::JsonHttp(port),
         workers: 1,
+        inherits: true,
     };
     if !system.can(&work) {
         return None;

@@ -17,6 +17,8 @@ pub(crate) struct Work {
     pub(crate) sink: Sink,
     /// Worker threads and connections.
     pub(crate) workers: usize,
+    /// Whether events inherit fields from sessions and commands, or have all themselves.
+    pub(crate) inherits: bool,
 }
 
 /// How events come in.
@@ -54,24 +56,37 @@ pub(crate) enum Sink {
 
 const fn stats(id: &'static str, title: &'static str, sink: Sink) -> Work {
     let (input, select) = (Input::StatsWriter, Select::All);
-    Work { id, title, input, select, routes: 1, sink, workers: 1 }
+    Work { id, title, input, select, routes: 1, sink, workers: 1, inherits: true }
 }
 
 const fn tcp(id: &'static str, title: &'static str, select: Select, routes: usize) -> Work {
-    Work { id, title, input: Input::JsonTcp, select, routes, sink: Sink::JsonFile, workers: 1 }
+    let (input, sink) = (Input::JsonTcp, Sink::JsonFile);
+    Work { id, title, input, select, routes, sink, workers: 1, inherits: true }
 }
 
 const fn users(id: &'static str, title: &'static str, routes: usize) -> Work {
     Work { select: Select::User, routes, ..stats(id, title, Sink::Drop("json")) }
 }
 
+/// The same work with events that inherit nothing.
+const fn alone(id: &'static str, work: Work) -> Work {
+    Work { id, title: "the same, events that inherit nothing", inherits: false, ..work }
+}
+
+const COUNT: Work = stats("count", "stats-writer, one metric, no exporter", Sink::Count);
+const TAB_DROP: Work =
+    stats("tab-drop", "stats-writer, `tab-text`, `drop`", Sink::Drop("tab-text"));
+
 /// All works, in the order of the table.
 pub(crate) const WORKS: &[Work] = &[
-    stats("count", "stats-writer, one metric, no exporter", Sink::Count),
+    COUNT,
+    alone("count-alone", COUNT),
     stats("none-drop", "stats-writer, `none`, `drop`", Sink::Drop("none")),
     ONE_WORKER,
+    alone("json-drop-alone", ONE_WORKER),
     TWO_WORKERS,
-    stats("tab-drop", "stats-writer, `tab-text`, `drop`", Sink::Drop("tab-text")),
+    TAB_DROP,
+    alone("tab-drop-alone", TAB_DROP),
     stats("json-file", "stats-writer, `json`, `file`", Sink::JsonFile),
     users("users-1", "stats-writer, one metric with `user=`", 1),
     users("users-1000", "the same with 1,000 such metrics", 1000),
@@ -89,7 +104,7 @@ pub(crate) const ONE_WORKER: Work =
 /// What two workers carry, over two connections.
 pub(crate) const TWO_WORKERS: Work = Work {
     id: "two-workers",
-    title: "the same, 2 workers, 2 connections",
+    title: "stats-writer, `json`, `drop`, 2 workers, 2 connections",
     workers: 2,
     ..ONE_WORKER
 };

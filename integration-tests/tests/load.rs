@@ -15,6 +15,11 @@ fn without_end_time(line: &str) -> String {
 
 #[test]
 fn both_languages_tell_of_the_same_events() {
+    check(&Load::new(7, 1500));
+    check(&Load::alone(7, 1500));
+}
+
+fn check(load: &Load) {
     let dir = Workdir::new();
     let config = format!(
         "hostname = {HOSTNAME}\ninput load {{\n driver = stats-writer\n path = $DIR/stats\n}}\n\
@@ -22,7 +27,6 @@ fn both_languages_tell_of_the_same_events() {
          metric all {{\n filter = event=*\n exporter = sink\n}}\n"
     );
     let host = Host::start(&dir, &config);
-    let load = Load::new(7, 1500);
     let mut client = StatsClient::connect(dir.path("stats"));
     client.send(GREETING.as_bytes());
     // It can be sent over and over.

@@ -36,6 +36,9 @@ pub(super) struct Layer {
     pub(super) fields: Vec<Field>,
 }
 
+/// Bytes in the longest text of an event that inherits nothing.
+const ALONE_TEXT_MAX: usize = 24;
+
 /// Categories that have a parent, as the greeting registers them.
 const PARENTS: &[(&str, &str)] =
     &[("maildir", "storage"), ("mailbox", "storage"), ("mail", "mailbox")];
@@ -57,15 +60,29 @@ impl Layer {
     }
 
     pub(super) fn begin_line(&self, parent: u64) -> String {
-        format!("BEGIN\t{}\t{parent}\t0{}", self.id, self.arguments())
+        let arguments = self.arguments(self.categories, &self.fields);
+        format!("BEGIN\t{}\t{parent}\t0{arguments}", self.id)
     }
 
     pub(super) fn event_line(&self, global: u64, parent: u64) -> String {
-        format!("EVENT\t{global}\t{parent}\t0{}", self.arguments())
+        let arguments = self.arguments(self.categories, &self.fields);
+        format!("EVENT\t{global}\t{parent}\t0{arguments}")
     }
 
-    /// What both lines end with.
-    fn arguments(&self) -> String {
+    /// The line of an event that has these fields of [`alone`], and its ancestors' categories.
+    pub(super) fn alone_line<'a>(
+        &'a self,
+        ancestors: impl Iterator<Item = &'a Layer>,
+        fields: &[Field],
+    ) -> String {
+        let categories: Vec<_> =
+            ancestors.chain([self]).flat_map(|layer| layer.categories).copied().collect();
+        let own = fields.len() - 1;
+        format!("EVENT\t0\t0\t0{}", self.arguments(&categories, &fields[..own]))
+    }
+
+    /// What all lines end with.
+    fn arguments(&self, categories: &[&str], fields: &[Field]) -> String {
         let (file, line) = self.source.split_once(':').expect("file:line");
         let (created, sent) = (self.created.parts(), self.sent.parts());
         let mut out =
@@ -73,10 +90,10 @@ impl Layer {
         if !self.name.is_empty() {
             write!(out, "\tn{}", self.name).unwrap();
         }
-        for category in self.categories {
+        for category in categories {
             write!(out, "\tc{category}").unwrap();
         }
-        for (key, value) in &self.fields {
+        for (key, value) in fields {
             match value {
                 Value::Text(text) => {
                     assert!(!text.contains(char::is_control), "{text:?} would need escapes");
@@ -144,6 +161,25 @@ pub(super) fn flatten<'a>(layers: impl Iterator<Item = &'a Layer>) -> Vec<Field>
         }
     }
     flat
+}
+
+/// Flattened fields as an event has them that inherits nothing: `duration` is the last. Longer
+/// texts are cut, so that it has about as many bytes as one that inherits.
+pub(super) fn alone(fields: Vec<Field>) -> Vec<Field> {
+    let (durations, mut fields): (Vec<Field>, Vec<Field>) =
+        fields.into_iter().partition(|(key, _)| *key == "duration");
+    for (_, value) in &mut fields {
+        if let Value::Text(text) = value {
+            *text = cut(text).to_owned();
+        }
+    }
+    fields.into_iter().chain(durations).collect()
+}
+
+/// The first characters, of not more than [`ALONE_TEXT_MAX`] bytes.
+fn cut(text: &str) -> &str {
+    let ends = text.char_indices().map(|(start, char)| start + char.len_utf8());
+    &text[..ends.take_while(|end| *end <= ALONE_TEXT_MAX).last().unwrap_or(0)]
 }
 
 fn quoted(text: &str) -> String {

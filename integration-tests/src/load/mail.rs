@@ -3,7 +3,7 @@
 use fastrand::Rng;
 
 use super::{
-    Load, Users,
+    Inherits, Load, Users,
     event::{Field, Layer, Moment, Value},
 };
 
@@ -150,14 +150,14 @@ const SUBJECTS: [&str; 4] = [
 ];
 
 impl Server {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, inherits: Inherits) -> Self {
         Server {
             random: Rng::with_seed(seed),
             users: Users::new(),
             now: Moment::START,
             next_id: 1,
             sessions: Vec::new(),
-            load: Load::empty(Users::name(0)),
+            load: Load::empty(Users::name(0), inherits),
         }
     }
 

@@ -59,6 +59,15 @@ pub struct Load {
     pub stats_lines: u64,
     /// The fields of all events together, inherited ones and `duration` included.
     pub fields: u64,
+    inherits: Inherits,
+}
+
+/// What events have from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Inherits {
+    /// Their sessions' fields, or those of the command that they belong to.
+    Sessions,
+    Nothing,
 }
 
 /// How many of a load's events some filter lets pass.
@@ -73,11 +82,18 @@ pub struct Share {
 impl Load {
     /// A round of about so many named events, a few more or less.
     pub fn new(seed: u64, events: usize) -> Self {
-        mail::Server::new(seed).run(events)
+        mail::Server::new(seed, Inherits::Sessions).run(events)
     }
 
-    fn empty(top_user_name: String) -> Self {
+    /// The same server's events, each of which has all of its fields itself: nothing is begun, and
+    /// nothing inherited. The longest texts are cut, so that events have about as many bytes.
+    pub fn alone(seed: u64, events: usize) -> Self {
+        mail::Server::new(seed, Inherits::Nothing).run(events)
+    }
+
+    fn empty(top_user_name: String, inherits: Inherits) -> Self {
         Load {
+            inherits,
             stats: Vec::new(),
             json: Vec::new(),
             all: Share::default(),
@@ -99,20 +115,32 @@ impl Load {
 
     /// Adds a session or another event that later ones refer to.
     fn begin(&mut self, parent: &[Layer], own: &Layer) {
+        if self.inherits == Inherits::Nothing {
+            return;
+        }
         self.add_line(&own.begin_line(parent.last().map_or(0, |layer| layer.id)));
         self.begins += 1;
     }
 
     fn end(&mut self, id: u64) {
-        self.add_line(&format!("END\t{id}"));
+        if self.inherits == Inherits::Sessions {
+            self.add_line(&format!("END\t{id}"));
+        }
     }
 
     /// Adds an event with its ancestors, oldest first, and those of its global event.
     fn event(&mut self, global: &[Layer], parents: &[Layer], own: &Layer) {
         let id = |chain: &[Layer]| chain.last().map_or(0, |layer| layer.id);
-        self.add_line(&own.event_line(id(global), id(parents)));
-        let fields = event::flatten(global.iter().chain(parents).chain([own]));
-        let line = own.json_line(global.iter().chain(parents), &fields);
+        let ancestors = || global.iter().chain(parents);
+        let mut fields = event::flatten(ancestors().chain([own]));
+        match self.inherits {
+            Inherits::Sessions => self.add_line(&own.event_line(id(global), id(parents))),
+            Inherits::Nothing => {
+                fields = event::alone(fields);
+                self.add_line(&own.alone_line(ancestors(), &fields));
+            }
+        }
+        let line = own.json_line(ancestors(), &fields);
         let is_fetch = own.name == "imap_command_finished"
             && fields.iter().any(|(key, value)| *key == "cmd_name" && value.is("FETCH"));
         self.fields += fields.len() as u64;

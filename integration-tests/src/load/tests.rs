@@ -35,8 +35,21 @@ fn a_load_is_like_a_mail_server() {
 }
 
 #[test]
+fn events_that_inherit_nothing_are_as_long() {
+    let (load, alone) = (Load::new(1, 8192), Load::alone(1, 8192));
+    assert_eq!((alone.all.events, alone.begins), (load.all.events, 0));
+    assert_eq!((alone.fields, alone.fetches.events), (load.fields, load.fetches.events));
+    assert!(text(&alone.stats).lines().all(|line| line.starts_with("EVENT\t0\t0\t0\t")));
+    let bytes = alone.stats.len() as f64 / alone.all.events as f64;
+    assert!((520.0..560.0).contains(&bytes), "{bytes} bytes for each event");
+}
+
+#[test]
 fn the_counts_are_those_of_the_lines() {
-    let load = Load::new(3, 1000);
+    [Load::new(3, 1000), Load::alone(3, 1000)].iter().for_each(check_counts);
+}
+
+fn check_counts(load: &Load) {
     let stats: Vec<_> = text(&load.stats).lines().collect();
     let json: Vec<_> = text(&load.json).lines().collect();
     let starts = |start| stats.iter().filter(|line| line.starts_with(start)).count() as u64;
