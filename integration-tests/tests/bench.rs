@@ -25,7 +25,8 @@ fn the_benchmark_measures_without_a_loss() {
     for row in [
         "| stats-writer, one metric, no exporter | Fantail ",
         "| stats-writer, `json`, `file` | Fantail ",
-        "| the same, 2 workers, 2 connections | Fantail ",
+        "| the same, events that inherit nothing | Fantail ",
+        "| stats-writer, `json`, `drop`, 2 workers, 2 connections | Fantail ",
         "| JSON lines by TCP, a fifth passes, to a file | Fantail ",
         "| the same with 1,000 such routes | Fantail ",
         "| TCP, one route | Fantail ",
