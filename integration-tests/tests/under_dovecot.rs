@@ -9,11 +9,11 @@ use std::{
     path::Path,
     process::{Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use fantail_integration_tests::{
-    Done, Workdir, binary, events,
+    Done, PATIENCE, Workdir, binary, events,
     peers::{
         HttpSink, Reply, StatsClient,
         dovecot::{Dovecot, Imap, MailServer},
@@ -115,9 +115,11 @@ impl<'a> Running<'a> {
     }
 
     fn wait_for_log(&self, text: &str, count: usize) {
-        wait_for(&format!("`{text}` in Dovecot's log"), || {
-            (self.log().matches(text).count() >= count).then_some(())
-        });
+        let until = Instant::now() + PATIENCE;
+        while self.log().matches(text).count() < count {
+            assert!(Instant::now() < until, "`{text}` never came into the log:\n{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Stops it as an administrator does, and waits until nothing of it is left.
