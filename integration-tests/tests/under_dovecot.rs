@@ -9,11 +9,11 @@ use std::{
     path::Path,
     process::{Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use fantail_integration_tests::{
-    Done, PATIENCE, Workdir, binary, events,
+    Done, Workdir, binary, events,
     peers::{
         HttpSink, Reply, StatsClient,
         dovecot::{Dovecot, Imap, MailServer},
@@ -115,11 +115,9 @@ impl<'a> Running<'a> {
     }
 
     fn wait_for_log(&self, text: &str, count: usize) {
-        let until = Instant::now() + PATIENCE;
-        while self.log().matches(text).count() < count {
-            assert!(Instant::now() < until, "`{text}` never came into the log:\n{}", self.log());
-            thread::sleep(Duration::from_millis(5));
-        }
+        wait_for(&format!("`{text}` in Dovecot's log"), || {
+            (self.log().matches(text).count() >= count).then_some(())
+        });
     }
 
     /// Stops it as an administrator does, and waits until nothing of it is left.
