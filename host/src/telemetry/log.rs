@@ -11,12 +11,15 @@
 use std::{
     fmt,
     io::{self, Write},
+    os::fd::{AsFd, BorrowedFd},
     sync::Mutex,
+    thread,
     time::{Duration, Instant},
 };
 
 use fantail_sdk::Timestamp;
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use rustix::io::ioctl_fionread;
 
 /// How a line begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,9 @@ pub enum Style {
 /// pieces.
 const PIPE_BUF: usize = 4096;
 
+/// How long Dovecot's log process may take to read the first line: both start at once.
+const LOG_PROCESS_START: Duration = Duration::from_secs(1);
+
 /// Writes to standard error.
 struct StderrLog(Style);
 
@@ -43,6 +49,7 @@ pub fn start(level: LevelFilter) {
     if log::set_boxed_logger(Box::new(StderrLog(style))).is_ok() && style == Style::Dovecot {
         // Lines of ours shall begin with our name, not with that of the service.
         let _ = io::stderr().write_all(&dovecot_line(DOVECOT_OPTION, "prefix=fantail: "));
+        wait_until_read(io::stderr().as_fd(), LOG_PROCESS_START);
     }
     log::set_max_level(level);
 }
@@ -63,6 +70,19 @@ impl Style {
 
 /// What Dovecot's log process takes for no message, but for something about the process.
 const DOVECOT_OPTION: u8 = 8;
+
+/// Waits until nothing is left in a pipe, or for `limit`; not at all for what is no pipe.
+///
+/// The first read of a pipe by Dovecot's log process must be over before a line is written that
+/// matters. Whatever that read finds behind the master's handshake lies there until more comes
+/// (`log_connection_input` in `src/log/log-connection.c` there), which for the errors of a process
+/// that ends with them may be never.
+fn wait_until_read(pipe: BorrowedFd<'_>, limit: Duration) {
+    let start = Instant::now();
+    while ioctl_fionread(pipe).is_ok_and(|left| left > 0) && start.elapsed() < limit {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
 
 /// The levels of Dovecot's processes, one more than their numbers there.
 fn dovecot_level(level: Level) -> u8 {
@@ -203,9 +223,14 @@ impl RateLimit {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::{
+        io::{self, Read, Write},
+        os::fd::AsFd,
+        thread,
+        time::{Duration, Instant},
+    };
 
-    use super::{OneLine, PIPE_BUF, RateLimit, dovecot_line};
+    use super::{OneLine, PIPE_BUF, RateLimit, dovecot_line, wait_until_read};
 
     #[test]
     fn a_long_line_is_sent_to_dovecot_in_pieces() {
@@ -218,6 +243,21 @@ mod tests {
         assert_eq!(pieces.concat(), text);
         assert_eq!(pieces.len(), 3);
         assert!(sent.lines().all(|line| line.len() < PIPE_BUF));
+    }
+
+    #[test]
+    fn the_first_line_is_read_before_the_next_is_written() {
+        let (mut reader, mut writer) = io::pipe().unwrap();
+        wait_until_read(writer.as_fd(), Duration::MAX);
+        writer.write_all(b"first\n").unwrap();
+        let limit = Duration::from_millis(20);
+        let start = Instant::now();
+        wait_until_read(writer.as_fd(), limit);
+        assert!(start.elapsed() >= limit);
+        thread::scope(|scope| {
+            scope.spawn(|| reader.read_exact(&mut [0; 6]).unwrap());
+            wait_until_read(writer.as_fd(), Duration::MAX);
+        });
     }
 
     #[test]
