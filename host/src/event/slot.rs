@@ -219,9 +219,17 @@ impl<'a> Bytes<'a> {
     /// As [`at`](Self::at).
     #[inline(always)]
     pub fn text(&self, span: Span) -> RawText<'a> {
-        let start = (span.start & !IN_SCRATCH) as usize;
-        let buffer = if span.start & IN_SCRATCH == 0 { self.line } else { self.scratch };
-        RawText::first_of(&buffer[start..], span.len as usize)
+        // A place in the scratch is far behind every line's end: one comparison tells where it is
+        // and that it is there.
+        let rest = self.line.get(span.start as usize..).unwrap_or_else(|| self.in_scratch(span));
+        RawText::first_of(rest, span.len as usize)
+    }
+
+    /// The scratch from `span` on.
+    #[cold]
+    fn in_scratch(&self, span: Span) -> &'a [u8] {
+        assert!(span.start & IN_SCRATCH != 0, "invariant: the line has all of its spans");
+        &self.scratch[(span.start & !IN_SCRATCH) as usize..]
     }
 
     /// The field in `slot` as it crosses to a plugin.

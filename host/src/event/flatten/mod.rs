@@ -149,6 +149,9 @@ struct Collected<'e> {
 
 impl<'e> Collected<'e> {
     fn all(&mut self, layers: &[Layer<'e>], keys: &mut KeyIndex) {
+        if let ([layer], false) = (layers, self.merges) {
+            return self.append(layer.bytes(), layer.slots());
+        }
         // A layer has each name once, so a name is looked for in the layers before; and
         // only if one of them has a name that it may be.
         let mut marks = 0;
