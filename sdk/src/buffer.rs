@@ -87,6 +87,45 @@ impl Tail<'_> {
         is_plain
     }
 
+    /// Appends `text`, and in the place of each special byte the first bytes that `replace` has for
+    /// it, and says how many bytes of `text` were taken: all, or those before the first special
+    /// byte for which it has nothing. `block` and `special` are those of [`put_if`](Self::put_if); a
+    /// byte that is special by them may still be replaced by itself.
+    #[inline(always)]
+    pub fn put_replacing(
+        &mut self,
+        text: &[u8],
+        block: Option<&[u8; BLOCK]>,
+        special: impl Fn(&[u8; BLOCK]) -> u32,
+        replace: impl Fn(u8) -> Option<([u8; 8], usize)>,
+    ) -> usize {
+        let mut taken = 0;
+        while taken < text.len() {
+            let rest = &text[taken..];
+            let first = &rest[..rest.len().min(BLOCK)];
+            // Twice as long, so that a block can be read from every place of the first half.
+            let mut window = [0; 2 * BLOCK];
+            match rest.first_chunk().or(block.filter(|_| taken == 0)) {
+                Some(block) => window[..BLOCK].copy_from_slice(block),
+                None => window[..first.len()].copy_from_slice(first),
+            }
+            // What stands behind the text may be special, too.
+            let mut places = special(block_at(&window, 0));
+            let mut run = 0;
+            while let Some(&byte) = first.get(places.trailing_zeros() as usize) {
+                let place = places.trailing_zeros() as usize;
+                places &= places - 1;
+                self.put(block_at(&window, run), place - run);
+                let Some((replacement, len)) = replace(byte) else { return taken + place };
+                self.put(&replacement, len);
+                run = place + 1;
+            }
+            self.put(block_at(&window, run), first.len() - run);
+            taken += first.len();
+        }
+        taken
+    }
+
     /// Appends `text` if `is_plain` says so of every block of it; otherwise nothing is
     /// appended, and it is for the caller to write `text` another way. True when it was
     /// appended.
@@ -143,6 +182,12 @@ impl Tail<'_> {
     }
 }
 
+/// The block at a place of the first half.
+#[inline(always)]
+fn block_at(window: &[u8; 2 * BLOCK], place: usize) -> &[u8; BLOCK] {
+    window[place..].first_chunk().expect("invariant: the window is twice as long as a block")
+}
+
 impl std::io::Write for Buffer<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.extend(bytes);
@@ -194,6 +239,49 @@ mod tests {
             assert!(!out.tail().put_if(&long, long.first_chunk(), special));
             assert!(!out.tail().put_if(b"", None, special));
             assert!(out.is_empty());
+        });
+    }
+
+    /// Texts of every length with any special bytes, alone and with others behind them.
+    #[test]
+    fn special_bytes_are_replaced_until_one_can_not_be() {
+        let is_special = |byte: u8| matches!(byte, b'"' | b'-' | b'!');
+        let special = |block: &[u8; BLOCK]| {
+            let bits =
+                block.iter().enumerate().map(|(at, &byte)| u32::from(is_special(byte)) << at);
+            bits.sum::<u32>()
+        };
+        let replace = |byte: u8| match byte {
+            b'"' => Some((*b"\\quote; ", 7)),
+            b'-' => Some((*b"-       ", 1)),
+            _ => None,
+        };
+        let mut state = 1_u64;
+        let mut bytes = Vec::new();
+        lend_buffer(&mut bytes, |raw| {
+            let mut out = Buffer::new(raw);
+            for round in 0..20_000 {
+                let (len, ordinary) = (round % 100, round % 7);
+                let rest: [u8; 200] = std::array::from_fn(|_| {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    let number = (state >> 33) as usize % (100 + 10 * ordinary);
+                    *b"!\"\"\"--".get(number).unwrap_or(&b'x')
+                });
+                let text = &rest[..len];
+                let (mut expected, mut replaceable) = (Vec::new(), 0);
+                for &byte in text {
+                    match replace(byte) {
+                        Some((replacement, len)) => expected.extend(&replacement[..len]),
+                        None if is_special(byte) => break,
+                        None => expected.push(byte),
+                    }
+                    replaceable += 1;
+                }
+                let block = rest.first_chunk().filter(|_| round % 2 == 0);
+                let taken = out.tail().put_replacing(text, block, special, replace);
+                assert_eq!((taken, out.as_slice()), (replaceable, &expected[..]), "{text:?}");
+                out.truncate(0);
+            }
         });
     }
 

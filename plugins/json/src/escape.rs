@@ -38,44 +38,28 @@ pub(crate) fn put_content<'a, const N: usize>(
     mut tail: Tail<'a>,
 ) -> Tail<'a> {
     if !tail.extend_if(text, |block| special_in(block) == 0) {
-        tail = put_escaped(text, tail);
+        tail = put_escaped(text, None, tail);
     }
     tail.put(end, N);
     tail
 }
 
-/// Appends a text with something to escape.
+/// Appends a text with something to escape; `block` begins with it, if there is one.
 #[inline(never)]
-fn put_escaped<'a>(text: &[u8], mut tail: Tail<'a>) -> Tail<'a> {
-    let mut rest = text;
-    while !rest.is_empty() {
-        let (first, more) = rest.split_at(rest.len().min(BLOCK));
-        let mut window = [0; 2 * BLOCK];
-        window[..first.len()].copy_from_slice(first);
-        // The zeros behind the text are special, too.
-        let mut places = special(block_at(&window, 0));
-        let mut run = 0;
-        while let Some(&byte) = first.get(places.trailing_zeros() as usize) {
-            let place = places.trailing_zeros() as usize;
-            places &= places - 1;
-            tail.put(block_at(&window, run), place - run);
-            match ESCAPES[usize::from(byte)] {
-                NOT_ASCII => return put_any(&rest[place..], tail),
-                CONTROL => tail.put(&control(byte), 6),
-                letter => tail.put(&[b'\\', letter], 2),
-            }
-            run = place + 1;
-        }
-        tail.put(block_at(&window, run), first.len() - run);
-        rest = more;
+pub(crate) fn put_escaped<'a>(
+    text: &[u8],
+    block: Option<&[u8; BLOCK]>,
+    mut tail: Tail<'a>,
+) -> Tail<'a> {
+    let taken = tail.put_replacing(text, block, special, |byte| match ESCAPES[usize::from(byte)] {
+        NOT_ASCII => None,
+        CONTROL => Some((control(byte), 6)),
+        letter => Some(([b'\\', letter, 0, 0, 0, 0, 0, 0], 2)),
+    });
+    if taken < text.len() {
+        tail = put_any(&text[taken..], tail);
     }
     tail
-}
-
-/// The block at a place of the first half.
-#[inline(always)]
-fn block_at(window: &[u8; 2 * BLOCK], place: usize) -> &[u8; BLOCK] {
-    window[place..].first_chunk().expect("invariant: the window is twice as long as a block")
 }
 
 /// What [`ESCAPES`] says of a byte that stays.
@@ -107,11 +91,11 @@ const ESCAPES: [u8; 256] = {
     table
 };
 
-/// The escape of a control character.
+/// The escape of a control character, 6 bytes.
 #[inline(always)]
-fn control(byte: u8) -> [u8; 6] {
+fn control(byte: u8) -> [u8; 8] {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    [b'\\', b'u', b'0', b'0', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]
+    [b'\\', b'u', b'0', b'0', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)], 0, 0]
 }
 
 /// Appends a text of any bytes.
@@ -133,14 +117,14 @@ fn put_utf8<'a>(text: &[u8], mut tail: Tail<'a>) -> Tail<'a> {
     while let Some(&byte) = text.get(at) {
         let (escape, len, taken) = match (ESCAPES[usize::from(byte)], text.get(at + 1..at + 3)) {
             (NOT_ASCII, Some(&[0x80, last @ (0xa8 | 0xa9)])) if byte == 0xe2 => {
-                ([b'\\', b'u', b'2', b'0', b'2', b'8' + (last - 0xa8)], 6, 3)
+                ([b'\\', b'u', b'2', b'0', b'2', b'8' + (last - 0xa8), 0, 0], 6, 3)
             }
             (PLAIN | NOT_ASCII, _) => {
                 at += 1;
                 continue;
             }
             (CONTROL, _) => (control(byte), 6, 1),
-            (letter, _) => ([b'\\', letter, 0, 0, 0, 0], 2, 1),
+            (letter, _) => ([b'\\', letter, 0, 0, 0, 0, 0, 0], 2, 1),
         };
         tail.extend(&text[run..at]);
         tail.put(&escape, len);

@@ -11,11 +11,11 @@
 mod escape;
 
 use fantail_sdk::{
-    Buffer, Event, Field, FieldValue, Format, FormatContext, FormatError, List, PluginError, Tail,
-    TimeFormat, TimeWriter, Timestamp, export_format,
+    BLOCK, Buffer, Event, Field, FieldValue, Format, FormatContext, FormatError, List, PluginError,
+    Tail, TimeFormat, TimeWriter, Timestamp, export_format,
 };
 
-use crate::escape::{put_content, special};
+use crate::escape::{put_content, put_escaped, special};
 
 fantail_sdk::settings! {
     /// How JSON is written.
@@ -117,8 +117,12 @@ impl Json {
                 let length_max = if is_text { self.text_length_max } else { usize::MAX };
                 tail.put(b"\":\" ", 3);
                 let is_whole = text.len() < length_max;
-                if !(is_whole && tail.put_if(text, field.text_block(), special)) {
-                    tail = put_text(text, length_max, tail);
+                let block = field.text_block();
+                if !(is_whole && tail.put_if(text, block, special)) {
+                    tail = match text.len() {
+                        0..=BLOCK if is_whole => put_escaped(text, block, tail),
+                        _ => put_text(text, length_max, tail),
+                    };
                 }
                 tail.put(b"\",", 2);
                 return tail;
@@ -132,15 +136,8 @@ impl Json {
                 put_time(&mut self.field_times, time, &mut tail);
             }
             FieldValue::List(list) => {
-                let is_one = list.len() == 1 && list.escaped().len() < self.text_length_max;
-                tail.put(b"\":[\"", 4);
-                // With nothing special in it, it has no escapes of its own either.
-                if is_one && tail.put_if(list.escaped(), field.text_block(), special) {
-                    tail.put(b"\"],", 3);
-                    return tail;
-                }
-                tail.truncate(tail.len() - 1);
-                tail = put_elements(list, self.text_length_max, tail);
+                tail.put(b"\":", 2);
+                tail = put_list(list, field.text_block(), self.text_length_max, tail);
             }
             FieldValue::Json(json) => {
                 tail.put(b"\":", 2);
@@ -161,9 +158,27 @@ fn put_text<'a>(text: &[u8], length_max: usize, tail: Tail<'a>) -> Tail<'a> {
     put_content(cut(text, length_max), b"...", tail)
 }
 
-/// Appends a list's elements and what ends it.
+/// Appends a list; `block` begins with its elements, escaped and joined by TAB.
 #[inline(never)]
-fn put_elements<'a>(list: List<'_>, length_max: usize, mut tail: Tail<'a>) -> Tail<'a> {
+fn put_list<'a>(
+    list: List<'_>,
+    block: Option<&[u8; BLOCK]>,
+    length_max: usize,
+    mut tail: Tail<'a>,
+) -> Tail<'a> {
+    let elements = list.escaped();
+    let begun = tail.len();
+    if !list.is_empty() && elements.len() < length_max {
+        tail.put(b"[\"", 2);
+        // With nothing special in them but the TABs between, they have no escapes of their own.
+        let between = |byte| (byte == b'\t').then_some((*b"\",\"     ", 3));
+        if tail.put_replacing(elements, block, special, between) == elements.len() {
+            tail.put(b"\"]", 2);
+            return tail;
+        }
+        tail.truncate(begun);
+    }
+    tail.put(b"[", 1);
     let empty = tail.len();
     for element in list.iter() {
         tail.put(b"\"", 1);

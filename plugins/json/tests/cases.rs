@@ -62,6 +62,33 @@ fn a_special_byte_is_found_wherever_it_is() {
     }
 }
 
+/// Elements with every special byte in lists of every length around a block's, first and last in
+/// their event, against the library that writes JSON.
+#[test]
+fn a_list_is_an_array_of_its_elements() {
+    let mut runner = FormatRunner::open::<Json>(&json!({})).unwrap();
+    for special in ["", "\t", "\"", "\\", "\u{1}", "\u{20ac}"] {
+        for len in 0..40 {
+            for elements in [
+                vec!["x".repeat(len), special.to_owned()],
+                vec![special.to_owned(), "x".repeat(len), String::new()],
+                vec![format!("{}{special}", "x".repeat(len))],
+            ] {
+                let event = TestEvent::new().list("l", &elements);
+                let expected = serde_json::to_string(&elements).unwrap();
+                let mut check = |event: &TestEvent, expected: String| {
+                    let payload = runner.format(event).unwrap();
+                    assert_eq!(String::from_utf8(payload).unwrap(), expected);
+                };
+                check(&event, format!("{{\"fields\":{{\"l\":{expected}}}}}"));
+                let behind =
+                    format!("{{\"fields\":{{\"l\":{expected},\"m\":\"{}\"}}}}", "y".repeat(40));
+                check(&event.text("m", "y".repeat(40)), behind);
+            }
+        }
+    }
+}
+
 #[test]
 fn a_text_that_is_too_long_is_cut_between_characters() {
     let context = fantail_sdk::FormatContext::new("log", Some(4));
@@ -79,4 +106,7 @@ fn a_text_that_is_too_long_is_cut_between_characters() {
     check("\u{e9}\u{e9}\u{e9}".as_bytes(), "\u{e9}...");
     check("\u{1f600}e".as_bytes(), "\u{1f600}...");
     check(b"\x80\x80\x80\x80\x80", "...");
+    let list = TestEvent::new().list("l", &["ab", "abcde", "a\"c"]);
+    let payload = runner.format(&list).unwrap();
+    assert_eq!(payload, br#"{"fields":{"l":["ab","abcd...","a\"c"]}}"#);
 }

@@ -36,13 +36,12 @@ pub(crate) fn put_escaped<'a>(text: &[u8], mut tail: Tail<'a>) -> Tail<'a> {
 /// The same for a text that may have something to escape.
 #[inline(never)]
 fn put_special<'a>(text: &[u8], mut tail: Tail<'a>) -> Tail<'a> {
-    let mut run = 0;
-    for (at, &byte) in text.iter().enumerate() {
-        let Some(code) = escape_code(byte) else { continue };
-        tail.extend(&text[run..at]);
-        tail.put(&[ESCAPE, code], 2);
-        run = at + 1;
-    }
-    tail.extend(&text[run..]);
+    let taken = tail.put_replacing(text, None, special, |byte| {
+        Some(match escape_code(byte) {
+            Some(code) => ([ESCAPE, code, 0, 0, 0, 0, 0, 0], 2),
+            None => ([byte, 0, 0, 0, 0, 0, 0, 0], 1),
+        })
+    });
+    debug_assert_eq!(taken, text.len(), "there is something for every byte");
     tail
 }
