@@ -5,7 +5,7 @@
 #![no_main]
 
 use fantail::decode::{Decoded, Line, StatsWriter};
-use fantail::event::{Export, Flattener, OpenLimits, Parts};
+use fantail::event::{CategoryId, Export, Flattener, OpenLimits, Parts};
 use fantail_sdk::{Timestamp, abi::value_kind};
 use libfuzzer_sys::fuzz_target;
 
@@ -31,12 +31,13 @@ fuzz_target!(|bytes: &[u8]| {
         if line.starts_with(b"EVENT") {
             let mut shown = |line: Line<'_>| match writer.decode(line) {
                 Ok(Decoded::Event(event)) => {
-                    Ok((event.duration, event.own.fields().map(|f| format!("{f:?}")).collect()))
+                    let fields = event.own.fields().map(|field| format!("{field:?}"));
+                    Ok((event.duration, event.own.categories().to_vec(), fields.collect()))
                 }
                 Ok(other) => panic!("{other:?}"),
                 Err(error) => Err(error),
             };
-            let first: Result<(i64, Vec<String>), _> = shown(line.into());
+            let first: Result<(i64, Vec<CategoryId>, Vec<String>), _> = shown(line.into());
             assert_eq!(first, shown(read));
         }
         let before = (writer.open_events().len(), writer.open_events().bytes());

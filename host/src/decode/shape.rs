@@ -164,6 +164,13 @@ impl Shapes {
         self.at += 2 * (hash >> (u64::BITS - ENTRANCES.ilog2())) as u32;
     }
 
+    /// A small number that lines of one kind have in common where they [enter](Self::enter) the
+    /// tree; behind that, some number.
+    #[inline]
+    pub(super) fn entrance(&self) -> usize {
+        (self.at % BEGINNINGS) as usize
+    }
+
     /// Whether the line has followed the tree so far: no name has come twice.
     #[inline]
     pub(super) fn is_following(&self) -> bool {

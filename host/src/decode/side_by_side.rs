@@ -43,6 +43,16 @@ pub(super) fn equal_in(mask: u32, text: &[u8; HEAD], head: &[u8; HEAD]) -> bool 
     (u32::from(high) << 16 | u32::from(low)) & mask == mask
 }
 
+/// Whether the bytes of two blocks are equal wherever `mask` has a bit.
+#[inline]
+pub(super) fn equal_in_block(mask: u64, one: &[u8; BLOCK], other: &[u8; BLOCK]) -> bool {
+    let ((ones, _), (others, _)) = (one.as_chunks::<16>(), other.as_chunks::<16>());
+    let places = ones.iter().zip(others).rev().fold(0, |places, (one, other)| {
+        places << 16 | u64::from(equal(u8x16::new(*one), u8x16::new(*other)))
+    });
+    places & mask == mask
+}
+
 #[inline]
 fn equal(one: u8x16, other: u8x16) -> u16 {
     one.cmp_eq(other).move_mask() as u16

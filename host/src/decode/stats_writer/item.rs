@@ -22,6 +22,7 @@ use std::sync::Arc;
 use fantail_sdk::{Timestamp, tab_escape};
 
 use super::address::{self, Form};
+use super::category_run::CategoryRuns;
 use super::number;
 use super::time::{MICROS, Times};
 use crate::decode::shape::{Beginning, Shapes};
@@ -67,6 +68,7 @@ pub(super) struct Draft {
     symbols: Arc<Symbols>,
     pub shapes: Shapes,
     pub categories: Vec<CategoryId>,
+    category_runs: CategoryRuns,
     pub name: Option<Span>,
     pub source: Option<(Span, u32)>,
     times: Times,
@@ -105,21 +107,18 @@ impl Draft {
             }
             if is_field(tokens) {
                 self.field(tokens, skips)?;
+            } else if is_category(tokens) {
+                self.category_items(tokens, registry)?;
             } else if let Some(token) = tokens.next() {
-                self.item(token, tokens, registry)?;
+                self.item(token, tokens)?;
             }
         }
         self.shapes.end();
         Ok(())
     }
 
-    /// Takes what is no field.
-    fn item(
-        &mut self,
-        token: Token<'_>,
-        tokens: &mut Tokens<'_>,
-        registry: &CategoryRegistry,
-    ) -> Result<(), LineError> {
+    /// Takes what is no field and no category.
+    fn item(&mut self, token: Token<'_>, tokens: &mut Tokens<'_>) -> Result<(), LineError> {
         let Some((&code, rest)) = token.bytes.split_first() else { return Ok(()) };
         let rest = Token { start: token.start + 1, bytes: rest };
         match code {
@@ -138,7 +137,6 @@ impl Draft {
                 self.name = Some(self.text(rest, tokens.has_escapes()));
                 self.shapes.enter(rest.bytes);
             }
-            b'c' => self.category(rest, tokens, registry)?,
             _ => {}
         }
         Ok(())
@@ -290,6 +288,33 @@ impl Draft {
         Bytes::new(line, &self.scratch)
     }
 
+    /// Takes the categories that stand here, one behind the other.
+    fn category_items(
+        &mut self,
+        tokens: &mut Tokens<'_>,
+        registry: &CategoryRegistry,
+    ) -> Result<(), LineError> {
+        let (kind, rest) = (self.shapes.entrance(), tokens.rest());
+        let are_first = self.categories.is_empty();
+        if are_first && let Some(run) = self.category_runs.find(kind, rest) {
+            self.categories.extend_from_slice(run.categories());
+            (0..run.items()).for_each(|_| tokens.pass_any());
+            return Ok(());
+        }
+        let mut items = 0;
+        while is_category(tokens) {
+            let token = argument(tokens, "a category")?;
+            let name = Token { start: token.start + 1, bytes: &token.bytes[1..] };
+            self.category(name, tokens, registry)?;
+            items += 1;
+        }
+        if are_first {
+            let text = &rest[..rest.len() - tokens.rest().len()];
+            self.category_runs.learn(kind, text, items, &self.categories);
+        }
+        Ok(())
+    }
+
     fn category(
         &mut self,
         name: Token<'_>,
@@ -383,6 +408,12 @@ impl Draft {
 #[inline(always)]
 fn is_field(tokens: &Tokens<'_>) -> bool {
     matches!(tokens.rest().first(), Some(b'I' | b'S' | b'T' | b'P' | b'L'))
+}
+
+/// Whether the next item is a category.
+#[inline(always)]
+fn is_category(tokens: &Tokens<'_>) -> bool {
+    tokens.rest().first() == Some(&b'c')
 }
 
 /// Passes over a field's value: nothing is checked but that its arguments are there.

@@ -19,6 +19,7 @@
 //! line only, where Dovecot's server closes the connection.
 
 mod address;
+mod category_run;
 mod item;
 mod number;
 mod time;

@@ -97,6 +97,48 @@ fn an_event_is_what_its_items_say() {
     check("EVENT\t1\t2\t0\t1\t0", "- Debug at 1000000 duration=0");
 }
 
+/// Categories of every kind of event, one behind the other and apart, each line by a connection
+/// that has seen all lines before and by one that has seen none.
+#[test]
+fn categories_seen_before_change_nothing() {
+    let mut state = 1_u64;
+    let mut one_of = |choice: &[&'static str]| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        choice[(state >> 33) as usize % choice.len()]
+    };
+    let new = || {
+        let mut writer = connection();
+        for name in ["mail", "mailboxes", "m\x01t", "a-category-with-a-name-of-32-bytes"] {
+            writer.decode(format!("CATEGORY\t{name}").as_bytes()).unwrap();
+        }
+        writer
+    };
+    let show = |writer: &mut StatsWriter, line: &str| match writer.decode(line.as_bytes()) {
+        Ok(Decoded::Event(event)) => show(&event),
+        other => format!("{:?}", other.unwrap_err()),
+    };
+    let mut old = new();
+    let (mut taken, mut rejected) = (0, 0);
+    for _ in 0..5000 {
+        let mut line = format!("EVENT\t0\t0\t0\t1\t2{}", one_of(&["", "\tnone", "\tnother"]));
+        for _ in 0..one_of(&["", " ", "   ", "      "]).len() {
+            line += one_of(&["\tcmail", "\tcmail", "\tcmailbox", "\tcmailbox", "\tcmailboxes"]);
+            line += one_of(&["", "", "\tcstorage", "\tcm\x01t", "\tla\t0", "\tIn\t1", "\ts\t1"]);
+            line += one_of(&["", "", "", "", "\tcnone", "\tc", "\tl5\t1", "\t"]);
+            line += one_of(&["", "", "", "\tca-category-with-a-name-of-32-bytes"]);
+        }
+        line +=
+            one_of(&["", "\tSuser\tsomebody with a name that is as long as a block of the line"]);
+        let found = show(&mut old, &line);
+        assert_eq!(found, show(&mut new(), &line), "{line:?}");
+        match found.starts_with("LineError") {
+            true => rejected += 1,
+            false => taken += 1,
+        }
+    }
+    assert!(taken > 1000 && rejected > 1000, "{taken} {rejected}");
+}
+
 #[test]
 fn times_at_the_edge_do_not_overflow() {
     check(
