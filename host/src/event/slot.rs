@@ -192,8 +192,10 @@ pub struct Bytes<'a> {
 
 impl<'a> Bytes<'a> {
     /// Spans of the line count from `line`, the others from `scratch`.
+    #[inline]
     pub fn new(line: &'a [u8], scratch: &'a [u8]) -> Self {
-        Bytes { line, scratch }
+        // No span of a line reaches further.
+        Bytes { line: &line[..line.len().min(IN_SCRATCH as usize - 1)], scratch }
     }
 
     /// The buffers that the spans count from: the line, with what stands behind it if that was
