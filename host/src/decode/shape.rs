@@ -312,7 +312,7 @@ impl Node {
     #[inline(always)]
     fn begins(&self, rest: &[u8]) -> bool {
         match rest.first_chunk() {
-            Some(text) => equal_in(self.mask, text, &self.head),
+            Some(text) => equal_in(self.mask.into(), text, &self.head),
             None => rest.starts_with(&self.head[..self.known.len as usize]),
         }
     }

@@ -5,21 +5,16 @@
 
 use wide::u8x16;
 
-/// Bytes in a [`Block`].
+/// Bytes in a block.
 pub(super) const BLOCK: usize = 64;
 
-/// Bytes in the longest text that [`starts_with`] compares.
+/// Bytes in the longest name that is compared at once.
 pub(super) const HEAD: usize = 32;
 
 /// The bits of the bytes of `block` that are `byte`, the first one's lowest.
 #[inline]
 pub(super) fn places_of(byte: u8, block: &[u8; BLOCK]) -> u64 {
-    let (sixteens, _) = block.as_chunks::<16>();
-    let wanted = u8x16::splat(byte);
-    sixteens
-        .iter()
-        .rev()
-        .fold(0, |places, sixteen| places << 16 | u64::from(equal(u8x16::new(*sixteen), wanted)))
+    equal_places(block, &[byte; BLOCK])
 }
 
 /// Whether one of the bytes of `block` is `byte`; costs less than [`places_of`].
@@ -33,29 +28,20 @@ pub(super) fn contains(byte: u8, block: &[u8; BLOCK]) -> bool {
     found.move_mask() != 0
 }
 
-/// Whether the bytes of `text` and `head` are equal wherever `mask` has a bit.
+/// Whether the bytes of `one` and `other`, 64 at most, are equal wherever `mask` has a bit.
 #[inline]
-pub(super) fn equal_in(mask: u32, text: &[u8; HEAD], head: &[u8; HEAD]) -> bool {
-    let ([text_low, text_high], _) = text.as_chunks::<16>() else { return false };
-    let ([head_low, head_high], _) = head.as_chunks::<16>() else { return false };
-    let low = equal(u8x16::new(*text_low), u8x16::new(*head_low));
-    let high = equal(u8x16::new(*text_high), u8x16::new(*head_high));
-    (u32::from(high) << 16 | u32::from(low)) & mask == mask
+pub(super) fn equal_in<const N: usize>(mask: u64, one: &[u8; N], other: &[u8; N]) -> bool {
+    equal_places(one, other) & mask == mask
 }
 
-/// Whether the bytes of two blocks are equal wherever `mask` has a bit.
+/// The bits of the places where both have the same byte.
 #[inline]
-pub(super) fn equal_in_block(mask: u64, one: &[u8; BLOCK], other: &[u8; BLOCK]) -> bool {
+fn equal_places<const N: usize>(one: &[u8; N], other: &[u8; N]) -> u64 {
     let ((ones, _), (others, _)) = (one.as_chunks::<16>(), other.as_chunks::<16>());
-    let places = ones.iter().zip(others).rev().fold(0, |places, (one, other)| {
-        places << 16 | u64::from(equal(u8x16::new(*one), u8x16::new(*other)))
-    });
-    places & mask == mask
-}
-
-#[inline]
-fn equal(one: u8x16, other: u8x16) -> u16 {
-    one.cmp_eq(other).move_mask() as u16
+    ones.iter().zip(others).rev().fold(0, |places, (one, other)| {
+        let equal = u8x16::new(*one).cmp_eq(u8x16::new(*other)).move_mask() as u16;
+        places << 16 | u64::from(equal)
+    })
 }
 
 #[cfg(test)]
@@ -75,13 +61,19 @@ mod tests {
 
     #[test]
     fn bytes_count_where_the_mask_has_a_bit() {
-        let head: [u8; HEAD] = std::array::from_fn(|place| place as u8 + 0x70);
-        for place in 0..HEAD {
+        check::<HEAD>();
+        check::<BLOCK>();
+    }
+
+    fn check<const N: usize>() {
+        let head: [u8; N] = std::array::from_fn(|place| place as u8 + 0x70);
+        let all = u64::MAX >> (64 - N);
+        for place in 0..N {
             let mut text = head;
             text[place] ^= 0x80;
-            assert!(!equal_in(u32::MAX, &text, &head) && !equal_in(1 << place, &text, &head));
-            assert!(equal_in(!(1 << place), &text, &head) && equal_in(0, &text, &head));
+            assert!(!equal_in(all, &text, &head) && !equal_in(1 << place, &text, &head));
+            assert!(equal_in(all & !(1 << place), &text, &head) && equal_in(0, &text, &head));
         }
-        assert!(equal_in(u32::MAX, &head, &head));
+        assert!(equal_in(all, &head, &head));
     }
 }

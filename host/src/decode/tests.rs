@@ -71,7 +71,7 @@ fn every_decoder_notes_the_symbols_of_the_table_it_has() {
     }
 }
 
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     fn below(&mut self, end: usize) -> usize {
@@ -79,7 +79,7 @@ impl Random {
         (self.0 >> 33) as usize % end
     }
 
-    fn one_of<T: Copy>(&mut self, choice: &[T]) -> T {
+    pub(super) fn one_of<T: Copy>(&mut self, choice: &[T]) -> T {
         choice[self.below(choice.len())]
     }
 }

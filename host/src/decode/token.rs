@@ -18,6 +18,12 @@ impl Token<'_> {
     pub(super) fn end(&self) -> usize {
         self.start + self.bytes.len()
     }
+
+    /// What stands behind its first byte, which there must be.
+    #[inline]
+    pub(super) fn behind_first(&self) -> Self {
+        Token { start: self.start + 1, bytes: &self.bytes[1..] }
+    }
 }
 
 /// The arguments of one line in order; a line has one at least.

@@ -4,7 +4,7 @@
 //! stood in a line is remembered with what it meant, and one comparison takes the place of as many
 //! look-ups. What is decoded never depends on it: a category keeps its name, and a text its meaning.
 
-use crate::decode::side_by_side::{BLOCK, equal_in_block};
+use crate::decode::side_by_side::{BLOCK, equal_in};
 use crate::event::CategoryId;
 
 /// Categories in the longest run that is remembered.
@@ -31,7 +31,7 @@ impl CategoryRuns {
     #[inline]
     pub(super) fn find(&self, kind: usize, rest: &[u8]) -> Option<&CategoryRun> {
         let run = self.0.get(kind)?.as_ref()?;
-        equal_in_block(run.mask, rest.first_chunk()?, &run.text).then_some(run)
+        equal_in(run.mask, rest.first_chunk()?, &run.text).then_some(run)
     }
 
     /// Remembers what so many items mean, whose text this is; not if that is too long, or the

@@ -119,8 +119,8 @@ impl Draft {
 
     /// Takes what is no field and no category.
     fn item(&mut self, token: Token<'_>, tokens: &mut Tokens<'_>) -> Result<(), LineError> {
-        let Some((&code, rest)) = token.bytes.split_first() else { return Ok(()) };
-        let rest = Token { start: token.start + 1, bytes: rest };
+        let Some(&code) = token.bytes.first() else { return Ok(()) };
+        let rest = token.behind_first();
         match code {
             b's' => {
                 let expected = "the line number of the source";
@@ -213,8 +213,7 @@ impl Draft {
     /// Takes a field whose name may be any, and may have come before.
     fn field(&mut self, tokens: &mut Tokens<'_>, skips: bool) -> Result<(), LineError> {
         let token = argument(tokens, "a field")?;
-        let (code, name) =
-            (token.bytes[0], Token { start: token.start + 1, bytes: &token.bytes[1..] });
+        let (code, name) = (token.bytes[0], token.behind_first());
         if name.bytes.is_empty() {
             return Err(syntax(name, "the name of a field"));
         }
@@ -303,8 +302,7 @@ impl Draft {
         }
         let mut items = 0;
         while is_category(tokens) {
-            let token = argument(tokens, "a category")?;
-            let name = Token { start: token.start + 1, bytes: &token.bytes[1..] };
+            let name = argument(tokens, "a category")?.behind_first();
             self.category(name, tokens, registry)?;
             items += 1;
         }

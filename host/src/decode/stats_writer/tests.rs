@@ -1,6 +1,7 @@
 use fantail_sdk::FieldValue;
 
 use super::{Decoded, Reason, StatsWriter};
+use crate::decode::tests::Random;
 use crate::event::{Event, Field};
 
 /// The lines of a connection that has two categories and three open events.
@@ -101,11 +102,8 @@ fn an_event_is_what_its_items_say() {
 /// that has seen all lines before and by one that has seen none.
 #[test]
 fn categories_seen_before_change_nothing() {
-    let mut state = 1_u64;
-    let mut one_of = |choice: &[&'static str]| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        choice[(state >> 33) as usize % choice.len()]
-    };
+    let mut random = Random(1);
+    let mut one_of = |choice: &[&'static str]| random.one_of(choice);
     let new = || {
         let mut writer = connection();
         for name in ["mail", "mailboxes", "m\x01t", "a-category-with-a-name-of-32-bytes"] {

@@ -149,6 +149,7 @@ struct Collected<'e> {
 
 impl<'e> Collected<'e> {
     fn all(&mut self, layers: &[Layer<'e>], keys: &mut KeyIndex) {
+        // There is nothing that could be set again, or be merged.
         if let ([layer], false) = (layers, self.merges) {
             return self.append(layer.bytes(), layer.slots());
         }
