@@ -212,13 +212,15 @@ mod tests {
     use super::{Buffer, BLOCK};
     use crate::abi::lend_buffer;
 
+    /// A bit for each special byte, the lowest for the first.
+    fn places(block: &[u8; BLOCK], is_special: impl Fn(u8) -> bool) -> u32 {
+        block.iter().enumerate().map(|(at, &byte)| u32::from(is_special(byte)) << at).sum()
+    }
+
     /// Every length, and every place of one special byte, also behind the text.
     #[test]
     fn a_short_text_is_appended_unless_it_is_special() {
-        let special = |block: &[u8; BLOCK]| {
-            let bits = block.iter().enumerate().map(|(at, &byte)| u32::from(byte == b'!') << at);
-            bits.sum::<u32>()
-        };
+        let special = |block: &[u8; BLOCK]| places(block, |byte| byte == b'!');
         let mut bytes = Vec::new();
         lend_buffer(&mut bytes, |raw| {
             let mut out = Buffer::new(raw);
@@ -246,11 +248,7 @@ mod tests {
     #[test]
     fn special_bytes_are_replaced_until_one_can_not_be() {
         let is_special = |byte: u8| matches!(byte, b'"' | b'-' | b'!');
-        let special = |block: &[u8; BLOCK]| {
-            let bits =
-                block.iter().enumerate().map(|(at, &byte)| u32::from(is_special(byte)) << at);
-            bits.sum::<u32>()
-        };
+        let special = |block: &[u8; BLOCK]| places(block, is_special);
         let replace = |byte: u8| match byte {
             b'"' => Some((*b"\\quote; ", 7)),
             b'-' => Some((*b"-       ", 1)),

@@ -38,47 +38,47 @@ pub(crate) fn put_content<'a, const N: usize>(
     mut tail: Tail<'a>,
 ) -> Tail<'a> {
     if !tail.extend_if(text, |block| special_in(block) == 0) {
-        tail = put_escaped(text, None, tail);
+        tail = put_escaped(text, tail);
     }
     tail.put(end, N);
     tail
 }
 
-/// Appends a text with something to escape; `block` begins with it, if there is one.
+/// Appends a text with something to escape.
 #[inline(never)]
-pub(crate) fn put_escaped<'a>(
-    text: &[u8],
-    block: Option<&[u8; BLOCK]>,
-    mut tail: Tail<'a>,
-) -> Tail<'a> {
-    let taken = tail.put_replacing(text, block, special, |byte| match ESCAPES[usize::from(byte)] {
-        NOT_ASCII => None,
-        CONTROL => Some((control(byte), 6)),
-        letter => Some(([b'\\', letter, 0, 0, 0, 0, 0, 0], 2)),
-    });
+fn put_escaped<'a>(text: &[u8], mut tail: Tail<'a>) -> Tail<'a> {
+    let taken = tail.put_replacing(text, None, special, escape);
     if taken < text.len() {
         tail = put_any(&text[taken..], tail);
     }
     tail
 }
 
-/// What [`ESCAPES`] says of a byte that stays.
-const PLAIN: u8 = 0;
+/// The escape of a byte that always has one, and how many bytes it is.
+#[inline(always)]
+fn escape(byte: u8) -> Option<([u8; 8], usize)> {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    match ESCAPES[usize::from(byte)] {
+        NONE => None,
+        CONTROL => {
+            let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
+            Some(([b'\\', b'u', b'0', b'0', high, low, 0, 0], 6))
+        }
+        letter => Some(([b'\\', letter, 0, 0, 0, 0, 0, 0], 2)),
+    }
+}
+
+/// What [`ESCAPES`] says of a byte that stays, or that is not ASCII.
+const NONE: u8 = 0;
 /// What it says of a control character without an escape of its own.
 const CONTROL: u8 = b'u';
-/// What it says of a byte that is not ASCII.
-const NOT_ASCII: u8 = 1;
 
-/// For each byte one of the three above, or the letter of its escape.
+/// For each byte one of the two above, or the letter of its escape.
 const ESCAPES: [u8; 256] = {
-    let mut table = [PLAIN; 256];
+    let mut table = [NONE; 256];
     let mut byte = 0;
-    while byte < 256 {
-        table[byte] = match byte {
-            0..0x20 => CONTROL,
-            0x80.. => NOT_ASCII,
-            _ => PLAIN,
-        };
+    while byte < 0x20 {
+        table[byte] = CONTROL;
         byte += 1;
     }
     table[0x08] = b'b';
@@ -90,13 +90,6 @@ const ESCAPES: [u8; 256] = {
     table[b'\\' as usize] = b'\\';
     table
 };
-
-/// The escape of a control character, 6 bytes.
-#[inline(always)]
-fn control(byte: u8) -> [u8; 8] {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    [b'\\', b'u', b'0', b'0', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)], 0, 0]
-}
 
 /// Appends a text of any bytes.
 #[inline(never)]
@@ -115,16 +108,15 @@ fn put_utf8<'a>(text: &[u8], mut tail: Tail<'a>) -> Tail<'a> {
     let mut run = 0;
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
-        let (escape, len, taken) = match (ESCAPES[usize::from(byte)], text.get(at + 1..at + 3)) {
-            (NOT_ASCII, Some(&[0x80, last @ (0xa8 | 0xa9)])) if byte == 0xe2 => {
+        let (escape, len, taken) = match (escape(byte), text.get(at + 1..at + 3)) {
+            (Some((escape, len)), _) => (escape, len, 1),
+            (None, Some(&[0x80, last @ (0xa8 | 0xa9)])) if byte == 0xe2 => {
                 ([b'\\', b'u', b'2', b'0', b'2', b'8' + (last - 0xa8), 0, 0], 6, 3)
             }
-            (PLAIN | NOT_ASCII, _) => {
+            (None, _) => {
                 at += 1;
                 continue;
             }
-            (CONTROL, _) => (control(byte), 6, 1),
-            (letter, _) => ([b'\\', letter, 0, 0, 0, 0, 0, 0], 2, 1),
         };
         tail.extend(&text[run..at]);
         tail.put(&escape, len);

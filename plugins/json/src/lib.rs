@@ -15,7 +15,7 @@ use fantail_sdk::{
     Tail, TimeFormat, TimeWriter, Timestamp, export_format,
 };
 
-use crate::escape::{put_content, put_escaped, special};
+use crate::escape::{put_content, special};
 
 fantail_sdk::settings! {
     /// How JSON is written.
@@ -117,12 +117,8 @@ impl Json {
                 let length_max = if is_text { self.text_length_max } else { usize::MAX };
                 tail.put(b"\":\" ", 3);
                 let is_whole = text.len() < length_max;
-                let block = field.text_block();
-                if !(is_whole && tail.put_if(text, block, special)) {
-                    tail = match text.len() {
-                        0..=BLOCK if is_whole => put_escaped(text, block, tail),
-                        _ => put_text(text, length_max, tail),
-                    };
+                if !(is_whole && tail.put_if(text, field.text_block(), special)) {
+                    tail = put_text(text, length_max, tail);
                 }
                 tail.put(b"\",", 2);
                 return tail;
@@ -167,19 +163,18 @@ fn put_list<'a>(
     mut tail: Tail<'a>,
 ) -> Tail<'a> {
     let elements = list.escaped();
-    let begun = tail.len();
+    tail.put(b"[", 1);
+    let empty = tail.len();
     if !list.is_empty() && elements.len() < length_max {
-        tail.put(b"[\"", 2);
+        tail.put(b"\"", 1);
         // With nothing special in them but the TABs between, they have no escapes of their own.
         let between = |byte| (byte == b'\t').then_some((*b"\",\"     ", 3));
         if tail.put_replacing(elements, block, special, between) == elements.len() {
             tail.put(b"\"]", 2);
             return tail;
         }
-        tail.truncate(begun);
+        tail.truncate(empty);
     }
-    tail.put(b"[", 1);
-    let empty = tail.len();
     for element in list.iter() {
         tail.put(b"\"", 1);
         tail = put_text(&element, length_max, tail);
