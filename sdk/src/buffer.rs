@@ -1,6 +1,6 @@
 //! Where a format writes its payload.
 
-use crate::{abi::RawBuffer, Tail, BLOCK};
+use crate::{abi::RawBuffer, Prefix, Tail, BLOCK};
 
 /// A growing run of bytes that one payload is appended to.
 ///
@@ -64,32 +64,29 @@ impl<'a> Buffer<'a> {
     }
 }
 
-impl Tail<'_> {
-    /// Appends a short text, which `block` begins with, unless one of its bytes is special: then,
-    /// and if it has more than [`BLOCK`] bytes or no block, nothing is appended. True when it
-    /// was. `special` has a bit for each byte of a block, the lowest for the first.
+impl<'a> Prefix<'a, BLOCK> {
+    /// A short text, which `block` begins with, unless one of its bytes is special; none either
+    /// if it has more than [`BLOCK`] bytes, or there is no block. `special` has a bit for each byte
+    /// of a block, the lowest for the first.
     ///
     /// No decision depends on the text's length, for which most texts are too different:
-    /// what is read and copied is a block.
+    /// what is looked at is a block.
     #[inline(always)]
-    pub fn put_if(
-        &mut self,
+    pub fn plain(
         text: &[u8],
-        block: Option<&[u8; BLOCK]>,
+        block: Option<&'a [u8; BLOCK]>,
         special: impl Fn(&[u8; BLOCK]) -> u32,
-    ) -> bool {
-        let (Some(block), len @ 0..=BLOCK) = (block, text.len()) else { return false };
+    ) -> Option<Self> {
+        let (Some(block), len @ 0..=BLOCK) = (block, text.len()) else { return None };
         let own = ((1_u64 << len) - 1) as u32;
-        let is_plain = special(block) & own == 0;
-        if is_plain {
-            self.put(block, len);
-        }
-        is_plain
+        (special(block) & own == 0).then(|| Prefix::new(block, len))
     }
+}
 
+impl Tail<'_> {
     /// Appends `text`, and in the place of each special byte the first bytes that `replace` has for
     /// it, and says how many bytes of `text` were taken: all, or those before the first special
-    /// byte for which it has nothing. `block` and `special` are those of [`put_if`](Self::put_if); a
+    /// byte for which it has nothing. `block` and `special` are those of [`Prefix::plain`]; a
     /// byte that is special by them may still be replaced by itself.
     #[inline(always)]
     pub fn put_replacing(
@@ -115,12 +112,12 @@ impl Tail<'_> {
             while let Some(&byte) = first.get(places.trailing_zeros() as usize) {
                 let place = places.trailing_zeros() as usize;
                 places &= places - 1;
-                self.put(block_at(&window, run), place - run);
+                self.put(Prefix::new(block_at(&window, run), place - run));
                 let Some((replacement, len)) = replace(byte) else { return taken + place };
-                self.put(&replacement, len);
+                self.put(Prefix::new(&replacement, len));
                 run = place + 1;
             }
-            self.put(block_at(&window, run), first.len() - run);
+            self.put(Prefix::new(block_at(&window, run), first.len() - run));
             taken += first.len();
         }
         taken
@@ -144,19 +141,18 @@ impl Tail<'_> {
                 let Some((chunk, more)) = rest.split_first_chunk::<16>() else {
                     // The first bytes of the last block are there already.
                     self.truncate(self.len() + rest.len() - 16);
-                    self.put(last, 16);
+                    self.put(last);
                     break is_plain(*last);
                 };
                 if !is_plain(*chunk) {
                     break false;
                 }
-                self.put(chunk, 16);
+                self.put(chunk);
                 rest = more;
             }
         } else if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
             let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
-            self.put(&first.to_le_bytes(), text.len() - 8);
-            self.put(&last.to_le_bytes(), 8);
+            self.put((Prefix::new(&first.to_le_bytes(), text.len() - 8), &last.to_le_bytes()));
             is_plain(twice(first, last))
         } else {
             let word = match (text.first_chunk(), text.last_chunk()) {
@@ -170,7 +166,7 @@ impl Tail<'_> {
                     at(0) | at(text.len() / 2) | at(text.len() - 1)
                 }
             };
-            self.put(&word.to_le_bytes(), text.len());
+            self.put(Prefix::new(&word.to_le_bytes(), text.len()));
             // The first byte in the place of those that are not there.
             let filling = (word & 0xff) * (EVERY << (8 * text.len()));
             is_plain(twice(word | filling, word | filling))
@@ -209,7 +205,7 @@ fn twice(one: u64, other: u64) -> [u8; 16] {
 
 #[cfg(test)]
 mod tests {
-    use super::{Buffer, BLOCK};
+    use super::{Buffer, Prefix, BLOCK};
     use crate::abi::lend_buffer;
 
     /// A bit for each special byte, the lowest for the first.
@@ -219,7 +215,7 @@ mod tests {
 
     /// Every length, and every place of one special byte, also behind the text.
     #[test]
-    fn a_short_text_is_appended_unless_it_is_special() {
+    fn a_short_text_is_plain_unless_it_is_special() {
         let special = |block: &[u8; BLOCK]| places(block, |byte| byte == b'!');
         let mut bytes = Vec::new();
         lend_buffer(&mut bytes, |raw| {
@@ -231,16 +227,18 @@ mod tests {
                         *byte = b'!';
                     }
                     let text = &block[..len];
-                    let appended = out.tail().put_if(text, Some(&block), special);
-                    assert_eq!(appended, at >= len, "{text:?}");
-                    assert_eq!(out.as_slice(), if appended { text } else { b"" });
+                    let prefix = Prefix::plain(text, Some(&block), special);
+                    assert_eq!(prefix.is_some(), at >= len, "{text:?}");
+                    if let Some(prefix) = prefix {
+                        out.tail().put(prefix);
+                        assert_eq!(out.as_slice(), text);
+                    }
                     out.truncate(0);
                 }
             }
             let long = [b'.'; BLOCK + 1];
-            assert!(!out.tail().put_if(&long, long.first_chunk(), special));
-            assert!(!out.tail().put_if(b"", None, special));
-            assert!(out.is_empty());
+            assert!(Prefix::plain(&long, long.first_chunk(), special).is_none());
+            assert!(Prefix::plain(b"", None, special).is_none());
         });
     }
 

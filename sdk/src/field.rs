@@ -2,7 +2,7 @@
 
 use crate::{
     abi::{value_kind, RawField, BLOCK},
-    List, Timestamp,
+    List, Prefix, Timestamp,
 };
 
 /// A field: a key and a typed value.
@@ -43,28 +43,18 @@ impl<'a> Field<'a> {
         self.raw.key()
     }
 
-    /// [`BLOCK`] bytes from where the key begins, if so many can be read: those behind the key
-    /// mean nothing. They are for [`Tail::put`](crate::Tail::put).
+    /// The field's name as a piece, if it is known to be no longer than a block and to have nothing
+    /// that any format escapes: it consists of letters and digits of ASCII, `_`, `-` and `.`. Where
+    /// there is none, it may still be so.
     #[inline]
-    pub fn key_block(&self) -> Option<&'a [u8; BLOCK]> {
-        self.raw.key_block()
-    }
-
-    /// The same where the key is no longer than a block and has nothing that any format escapes:
-    /// it consists of letters and digits of ASCII, `_`, `-` and `.`. Where there is none, it may
-    /// still be so.
-    #[inline]
-    pub fn plain_key_block(&self) -> Option<&'a [u8; BLOCK]> {
+    pub fn plain_key(&self) -> Option<Prefix<'a, BLOCK>> {
         let is_plain = self.raw.has_plain_key() && self.key().len() <= BLOCK;
-        if is_plain {
-            self.key_block()
-        } else {
-            None
-        }
+        let block = if is_plain { self.raw.key_block() } else { None };
+        block.map(|block| Prefix::new(block, self.key().len()))
     }
 
     /// [`BLOCK`] bytes from where the text of the value begins, if it has one and so many can be
-    /// read: those behind it mean nothing.
+    /// read: those behind it mean nothing. They are for [`Prefix::plain`].
     #[inline]
     pub fn text_block(&self) -> Option<&'a [u8; BLOCK]> {
         self.raw.text_block()

@@ -5,38 +5,38 @@
 //! Invariant Integers using Multiplication", 1994): there is no loop whose length depends on the number, so
 //! nothing to be guessed wrongly.
 
-use crate::Tail;
+use crate::abi::{Digits, Either, Piece, Prefix};
 
 /// What eight digits count.
 const EIGHT: u64 = 100_000_000;
 
-impl Tail<'_> {
-    /// Appends `number` in decimal digits, with a minus sign if it is negative.
-    #[inline(always)]
-    pub fn put_integer(&mut self, number: i64) {
-        self.put(b"-", usize::from(number < 0));
-        let number = number.unsigned_abs();
-        if number < EIGHT {
-            return self.put_short(number);
-        }
-        let (high, low) = (number / EIGHT, number % EIGHT);
-        if high < EIGHT {
-            self.put_short(high);
-        } else {
-            self.put_short(high / EIGHT);
-            self.put(&eight_digits(high % EIGHT), 8);
-        }
-        self.put(&eight_digits(low), 8);
-    }
-
-    /// Appends a number of at most eight digits.
-    #[inline(always)]
-    fn put_short(&mut self, number: u64) {
+/// The decimal digits of `number`, with a minus sign if it is negative.
+#[inline(always)]
+pub fn integer(number: i64) -> impl Piece {
+    let sign = Prefix::new(b"-", usize::from(number < 0));
+    let number = number.unsigned_abs();
+    let digits = if number < EIGHT {
         let digits = u64::from_le_bytes(eight_digits(number));
         // The last one stays, also when it is a zero.
         let zeros = ((digits ^ ZEROS) | (1 << 56)).trailing_zeros() / 8;
-        self.put(&(digits >> (8 * zeros)).to_le_bytes(), 8 - zeros as usize);
+        Either::This(Digits::new((digits >> (8 * zeros)).to_le_bytes(), 8 - zeros as usize))
+    } else {
+        Either::That(long_digits(number))
+    };
+    (sign, digits)
+}
+
+/// The digits of a number that may have more than eight.
+#[inline(never)]
+fn long_digits(number: u64) -> Digits<24> {
+    let mut digits = [0; 24];
+    let parts = [number / EIGHT / EIGHT, number / EIGHT % EIGHT, number % EIGHT];
+    for (eight, part) in digits.chunks_exact_mut(8).zip(parts) {
+        eight.copy_from_slice(&eight_digits(part));
     }
+    let zeros = digits.iter().position(|&digit| digit != b'0').unwrap_or(digits.len() - 1);
+    digits.rotate_left(zeros);
+    Digits::new(digits, digits.len() - zeros)
 }
 
 /// Eight times `0`.
@@ -57,7 +57,7 @@ pub(crate) fn eight_digits(number: u64) -> [u8; 8] {
 
 #[cfg(test)]
 mod tests {
-    use super::{eight_digits, EIGHT};
+    use super::{eight_digits, integer, EIGHT};
     use crate::{abi::lend_buffer, Buffer};
 
     #[test]
@@ -78,7 +78,7 @@ mod tests {
             let mut out = Buffer::new(raw);
             for number in numbers {
                 out.truncate(0);
-                out.tail().put_integer(number);
+                out.tail().put(integer(number));
                 assert_eq!(out.as_slice(), number.to_string().as_bytes());
             }
         });

@@ -29,7 +29,7 @@ mod template;
 mod time;
 mod time_format;
 
-pub use abi::{Tail, BLOCK};
+pub use abi::{Piece, Prefix, Tail, BLOCK};
 pub use batch::Batch;
 pub use buffer::Buffer;
 pub use context::{DriverContext, FormatContext};
@@ -38,6 +38,7 @@ pub use error::{FormatError, PluginError, SendError};
 pub use event::{Event, Parts};
 pub use field::{Field, FieldValue};
 pub use format::Format;
+pub use integer::integer;
 pub use label::LabelPart;
 pub use list::List;
 pub use settings::{Bytes, Millis, NoSettings, Settings};

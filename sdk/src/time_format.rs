@@ -1,12 +1,15 @@
 //! Points in time as text: what an exporter's `time_format` chooses between.
 
+use std::{fmt, io::Write as _};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    abi::{Digits, Piece, Prefix},
     integer::eight_digits,
     time::{civil_from_days, SECONDS_OF_DAY},
-    Buffer, Tail, Timestamp,
+    Buffer, Timestamp,
 };
 
 /// How points in time are written; for a format's settings.
@@ -26,19 +29,29 @@ pub enum TimeFormat {
 #[derive(Clone, Debug)]
 pub struct TimeWriter {
     format: TimeFormat,
-    /// The second that `text` holds, since 1970, and its day.
-    second: i64,
+    /// Where the second begins that `text` holds, in microseconds since 1970; perhaps before the
+    /// first [`Timestamp`].
+    second: i128,
+    /// The day of it, since 1970.
     day: i64,
+    /// What stands before the digits of the microseconds, the point included.
     text: [u8; TEXT_LEN],
+    text_len: usize,
 }
 
-/// The length of `2019-06-19T10:38:25.422744Z`.
-const TEXT_LEN: usize = 27;
+/// The most bytes before the digits of the microseconds: `-290308-12-21T19:59:05.`, and one more.
+const TEXT_LEN: usize = 24;
+
+/// The microseconds of a second.
+const SECOND: u64 = 1_000_000;
 
 impl TimeWriter {
     /// A writer for this format.
     pub fn new(format: TimeFormat) -> Self {
-        TimeWriter { format, second: 0, day: 0, text: *b"1970-01-01T00:00:00.000000Z" }
+        let mut writer =
+            TimeWriter { format, second: 0, day: i64::MIN, text: [0; TEXT_LEN], text_len: 0 };
+        writer.go_to(Timestamp::from_micros(0));
+        writer
     }
 
     /// The format it writes.
@@ -54,52 +67,58 @@ impl TimeWriter {
     /// writes them.
     #[inline]
     pub fn write(&mut self, time: Timestamp, out: &mut Buffer<'_>) {
-        self.put(time, &mut out.tail());
+        out.tail().put(self.piece(time));
     }
 
-    /// The same at a payload's tail.
+    /// The same as a piece, to be appended with others.
     #[inline(always)]
-    pub fn put(&mut self, time: Timestamp, out: &mut Tail<'_>) {
-        let (seconds, micros) = (time.seconds(), eight_digits(time.subsec_micros().into()));
-        let [_, _, micros @ ..] = micros;
-        if self.format == TimeFormat::Unix {
-            out.put_integer(seconds);
-            out.put(b".", 1);
-            out.put(&micros, micros.len());
-        } else if seconds == self.second || self.go_to(seconds) {
-            self.text[20..26].copy_from_slice(&micros);
-            out.put(&self.text, TEXT_LEN);
-        } else {
-            out.extend(time.to_string().as_bytes());
-        }
+    pub fn piece(&mut self, time: Timestamp) -> impl Piece + use<'_> {
+        let micros = match u64::try_from(i128::from(time.as_micros()) - self.second) {
+            Ok(micros @ 0..SECOND) => micros,
+            _ => self.go_to(time),
+        };
+        // Of eight digits the last six, and the zone.
+        let digits = u64::from_le_bytes(eight_digits(micros)) >> 16;
+        let zone = u64::from(b'Z') << 48;
+        let has_zone = self.format == TimeFormat::Rfc3339;
+        let digits = Digits::new((digits | zone).to_le_bytes(), 6 + usize::from(has_zone));
+        (Prefix::new(&self.text, self.text_len), digits)
     }
 
-    /// Has `text` hold this second. False for a year without four digits: there is no
-    /// room for it, and the text stays as it is.
+    /// Has `text` hold the second of this time; returns the microseconds since it began.
     #[inline(never)]
-    fn go_to(&mut self, seconds: i64) -> bool {
+    fn go_to(&mut self, time: Timestamp) -> u64 {
+        let (seconds, micros) = (time.seconds(), time.subsec_micros());
+        self.second = i128::from(time.as_micros()) - i128::from(micros);
+        if self.format == TimeFormat::Unix {
+            self.set_text(format_args!("{seconds}."));
+            return micros.into();
+        }
         let day = seconds.div_euclid(SECONDS_OF_DAY);
         if day != self.day {
             let (year, month, day_of_month) = civil_from_days(day);
-            let Ok(year @ 0..=9999) = u32::try_from(year) else { return false };
-            put_two_digits(&mut self.text, 0, year / 100);
-            put_two_digits(&mut self.text, 2, year % 100);
-            put_two_digits(&mut self.text, 5, month);
-            put_two_digits(&mut self.text, 8, day_of_month);
+            self.set_text(format_args!("{year:04}-{month:02}-{day_of_month:02}T00:00:00."));
             self.day = day;
         }
         let second = seconds.rem_euclid(SECONDS_OF_DAY) as u32;
-        put_two_digits(&mut self.text, 11, second / 3600);
-        put_two_digits(&mut self.text, 14, second / 60 % 60);
-        put_two_digits(&mut self.text, 17, second % 60);
-        self.second = seconds;
-        true
+        self.put_two_digits(9, second / 3600);
+        self.put_two_digits(6, second / 60 % 60);
+        self.put_two_digits(3, second % 60);
+        micros.into()
     }
-}
 
-fn put_two_digits(text: &mut [u8], at: usize, number: u32) {
-    text[at] = b'0' + (number / 10 % 10) as u8;
-    text[at + 1] = b'0' + (number % 10) as u8;
+    fn set_text(&mut self, text: fmt::Arguments<'_>) {
+        let mut rest = &mut self.text[..];
+        rest.write_fmt(text).expect("invariant: there is room for every second");
+        self.text_len = TEXT_LEN - rest.len();
+    }
+
+    /// Writes two digits that begin so many bytes before the text's end.
+    fn put_two_digits(&mut self, before_end: usize, number: u32) {
+        let at = self.text_len - before_end;
+        self.text[at] = b'0' + (number / 10 % 10) as u8;
+        self.text[at + 1] = b'0' + (number % 10) as u8;
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 //! that is to be escaped; from the first character on that is not ASCII a string goes another,
 //! slower way.
 
-use fantail_sdk::{BLOCK, Tail};
+use fantail_sdk::{BLOCK, Prefix, Tail};
 use wide::{CmpEq, CmpLt, i8x16};
 
 /// A bit for each byte that is not ASCII, a control character, `"` or `\`.
@@ -40,7 +40,7 @@ pub(crate) fn put_content<'a, const N: usize>(
     if !tail.extend_if(text, |block| special_in(block) == 0) {
         tail = put_escaped(text, tail);
     }
-    tail.put(end, N);
+    tail.put(end);
     tail
 }
 
@@ -119,7 +119,7 @@ fn put_utf8<'a>(text: &[u8], mut tail: Tail<'a>) -> Tail<'a> {
             }
         };
         tail.extend(&text[run..at]);
-        tail.put(&escape, len);
+        tail.put(Prefix::new(&escape, len));
         at += taken;
         run = at;
     }

@@ -11,8 +11,8 @@
 mod escape;
 
 use fantail_sdk::{
-    BLOCK, Buffer, Event, Field, FieldValue, Format, FormatContext, FormatError, List, PluginError,
-    Tail, TimeFormat, TimeWriter, Timestamp, export_format,
+    BLOCK, Buffer, Event, Field, FieldValue, Format, FormatContext, FormatError, List, Piece,
+    PluginError, Prefix, Tail, TimeFormat, TimeWriter, Timestamp, export_format, integer,
 };
 
 use crate::escape::{put_content, special};
@@ -56,37 +56,33 @@ impl Format for Json {
 
     fn format(&mut self, event: &Event<'_>, out: &mut Buffer<'_>) -> Result<(), FormatError> {
         let mut tail = out.tail();
-        tail.put(b"{", 1);
+        tail.put(b"{");
         let empty = tail.len();
         if let Some(name) = event.name() {
-            tail.put(b"\"event\":\"", 9);
+            tail.put(b"\"event\":\"");
             tail = put_content(name, b"\",", tail);
         }
         if let Some(hostname) = event.hostname() {
-            tail.put(b"\"hostname\":\"", 12);
+            tail.put(b"\"hostname\":\"");
             tail = put_content(hostname, b"\",", tail);
         }
         if let Some(time) = event.start_time() {
-            tail.put(b"\"start_time\":", 13);
-            put_time(&mut self.start_times, time, &mut tail);
-            tail.put(b",", 1);
+            tail.put((b"\"start_time\":", quoted(&mut self.start_times, time), b","));
         }
         if let Some(time) = event.end_time() {
-            tail.put(b"\"end_time\":", 11);
-            put_time(&mut self.end_times, time, &mut tail);
-            tail.put(b",", 1);
+            tail.put((b"\"end_time\":", quoted(&mut self.end_times, time), b","));
         }
         if event.parts().categories() {
-            tail.put(b"\"categories\":[", 14);
+            tail.put(b"\"categories\":[");
             let empty = tail.len();
             for category in event.categories() {
-                tail.put(b"\"", 1);
+                tail.put(b"\"");
                 tail = put_content(category, b"\",", tail);
             }
             close(b"],", empty, &mut tail);
         }
         if event.parts().fields() {
-            tail.put(b"\"fields\":{", 10);
+            tail.put(b"\"fields\":{");
             let empty = tail.len();
             for field in event.fields() {
                 tail = self.put_field(&field, tail);
@@ -105,44 +101,50 @@ impl Json {
     /// they are copied the same way.
     #[inline(always)]
     fn put_field<'a>(&mut self, field: &Field<'_>, mut tail: Tail<'a>) -> Tail<'a> {
-        tail.put(b"\"", 1);
-        if let Some(block) = field.plain_key_block() {
-            tail.put(block, field.key().len());
-        } else if !tail.put_if(field.key(), field.key_block(), special) {
-            tail = put_text(field.key(), usize::MAX, tail);
+        match field.plain_key() {
+            Some(key) => tail.put((b"\"", key)),
+            None => tail = put_key(field, tail),
         }
         match field.value() {
             value @ (FieldValue::Text(text) | FieldValue::Ip(text)) => {
                 let is_text = matches!(value, FieldValue::Text(_));
                 let length_max = if is_text { self.text_length_max } else { usize::MAX };
-                tail.put(b"\":\" ", 3);
                 let is_whole = text.len() < length_max;
-                if !(is_whole && tail.put_if(text, field.text_block(), special)) {
-                    tail = put_text(text, length_max, tail);
+                let block = field.text_block().filter(|_| is_whole);
+                match Prefix::plain(text, block, special) {
+                    Some(text) => tail.put((b"\":\"", text, b"\",")),
+                    None => {
+                        tail.put(b"\":\"");
+                        tail = put_text(text, length_max, tail);
+                        tail.put(b"\",");
+                    }
                 }
-                tail.put(b"\",", 2);
-                return tail;
             }
-            FieldValue::Integer(number) => {
-                tail.put(b"\":", 2);
-                tail.put_integer(number);
-            }
+            FieldValue::Integer(number) => tail.put((b"\":", integer(number), b",")),
             FieldValue::Timestamp(time) => {
-                tail.put(b"\":", 2);
-                put_time(&mut self.field_times, time, &mut tail);
+                tail.put((b"\":", quoted(&mut self.field_times, time), b","));
             }
             FieldValue::List(list) => {
-                tail.put(b"\":", 2);
+                tail.put(b"\":");
                 tail = put_list(list, field.text_block(), self.text_length_max, tail);
+                tail.put(b",");
             }
             FieldValue::Json(json) => {
-                tail.put(b"\":", 2);
+                tail.put(b"\":");
                 tail.extend(json);
+                tail.put(b",");
             }
         }
-        tail.put(b",", 1);
         tail
     }
+}
+
+/// Appends a quote and a key that may have something to escape, or is long.
+#[cold]
+#[inline(never)]
+fn put_key<'a>(field: &Field<'_>, mut tail: Tail<'a>) -> Tail<'a> {
+    tail.put(b"\"");
+    put_content(field.key(), b"", tail)
 }
 
 /// Appends what stands between the quotes of a text that is cut if it has so many bytes.
@@ -163,40 +165,40 @@ fn put_list<'a>(
     mut tail: Tail<'a>,
 ) -> Tail<'a> {
     let elements = list.escaped();
-    tail.put(b"[", 1);
+    tail.put(b"[");
     let empty = tail.len();
     if !list.is_empty() && elements.len() < length_max {
-        tail.put(b"\"", 1);
+        tail.put(b"\"");
         // With nothing special in them but the TABs between, they have no escapes of their own.
         let between = |byte| (byte == b'\t').then_some((*b"\",\"     ", 3));
         if tail.put_replacing(elements, block, special, between) == elements.len() {
-            tail.put(b"\"]", 2);
+            tail.put(b"\"]");
             return tail;
         }
         tail.truncate(empty);
     }
     for element in list.iter() {
-        tail.put(b"\"", 1);
+        tail.put(b"\"");
         tail = put_text(&element, length_max, tail);
-        tail.put(b"\",", 2);
+        tail.put(b"\",");
     }
     close(b"]", empty, &mut tail);
     tail
 }
 
+/// A time as JSON has it.
 #[inline(always)]
-fn put_time(times: &mut TimeWriter, time: Timestamp, tail: &mut Tail<'_>) {
+fn quoted(times: &mut TimeWriter, time: Timestamp) -> impl Piece {
     let quotes = usize::from(times.format() != TimeFormat::Unix);
-    tail.put(b"\"", quotes);
-    times.put(time, tail);
-    tail.put(b"\"", quotes);
+    let quote = Prefix::new(b"\"", quotes);
+    (quote, times.piece(time), quote)
 }
 
 /// Ends an object or array: `end` takes the place of the last comma, if there is one.
 #[inline(always)]
 fn close<const N: usize>(end: &[u8; N], empty: usize, tail: &mut Tail<'_>) {
     tail.truncate(tail.len() - usize::from(tail.len() > empty));
-    tail.put(end, N);
+    tail.put(end);
 }
 
 /// The first bytes of `text`, at most `length_max` and no part of a character.

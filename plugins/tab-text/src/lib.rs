@@ -15,8 +15,8 @@
 mod escape;
 
 use fantail_sdk::{
-    Buffer, Event, Field, FieldValue, Format, FormatContext, FormatError, PluginError, Tail,
-    TimeFormat, TimeWriter, export_format,
+    Buffer, Event, Field, FieldValue, Format, FormatContext, FormatError, PluginError, Prefix,
+    Tail, TimeFormat, TimeWriter, export_format, integer,
 };
 
 use crate::escape::{put_escaped, special};
@@ -64,46 +64,42 @@ impl Format for TabText {
     fn format(&mut self, event: &Event<'_>, out: &mut Buffer<'_>) -> Result<(), FormatError> {
         let mut tail = out.tail();
         if let Some(name) = event.name() {
-            tail.put(b"event:", 6);
+            tail.put(b"event:");
             tail = put_part(name, tail);
         }
         if let Some(hostname) = event.hostname() {
-            tail.put(b"hostname:", 9);
+            tail.put(b"hostname:");
             tail = put_part(hostname, tail);
         }
         if let Some(time) = event.start_time() {
-            tail.put(b"start_time:", 11);
-            self.start_times.put(time, &mut tail);
-            tail.put(b"\t", 1);
+            tail.put((b"start_time:", self.start_times.piece(time), b"\t"));
         }
         if let Some(time) = event.end_time() {
-            tail.put(b"end_time:", 9);
-            self.end_times.put(time, &mut tail);
-            tail.put(b"\t", 1);
+            tail.put((b"end_time:", self.end_times.piece(time), b"\t"));
         }
         if event.parts().categories() {
             let categories = event.categories();
-            tail.put(b"\t", usize::from(categories.len() == 0));
+            tail.put(Prefix::new(b"\t", usize::from(categories.len() == 0)));
             for category in categories {
-                tail.put(b"category:", 9);
+                tail.put(b"category:");
                 tail = put_part(category, tail);
             }
         }
         let fields = event.fields();
         if fields.len() > 0 {
-            tail.put(b"field:", FIELD);
+            tail.put(b"field:");
             for field in fields {
                 tail = self.put_field(&field, tail);
             }
-            tail.truncate(tail.len() - FIELD);
+            tail.truncate(tail.len() - b"field:".len());
         }
         tail.truncate(tail.len().saturating_sub(1));
         Ok(())
     }
 }
 
-/// The bytes of what a field begins with.
-const FIELD: usize = b"field:".len();
+/// What stands between two fields.
+const NEXT: &[u8; 7] = b"\tfield:";
 
 // A tail is lent to what is inlined only, and goes by value through what is not: so it stays in
 // registers.
@@ -112,34 +108,43 @@ impl TabText {
     /// keys and values are short: whatever they are, they are copied the same way.
     #[inline(always)]
     fn put_field<'a>(&mut self, field: &Field<'_>, mut tail: Tail<'a>) -> Tail<'a> {
-        if let Some(block) = field.plain_key_block() {
-            tail.put(block, field.key().len());
-        } else if !tail.put_if(field.key(), field.key_block(), special) {
-            tail = put_text(field.key(), usize::MAX, tail);
+        match field.plain_key() {
+            Some(key) => tail.put((key, b"=")),
+            None => tail = put_key(field, tail),
         }
-        tail.put(b"=", 1);
         let (text, length_max) = match field.value() {
             FieldValue::Text(text) | FieldValue::Json(text) => (text, self.text_length_max),
             FieldValue::Ip(text) => (text, usize::MAX),
             FieldValue::List(list) => (list.escaped(), usize::MAX),
             FieldValue::Integer(number) => {
-                tail.put_integer(number);
-                tail.put(b"\tfield:", 1 + FIELD);
+                tail.put((integer(number), NEXT));
                 return tail;
             }
             FieldValue::Timestamp(time) => {
-                self.field_times.put(time, &mut tail);
-                tail.put(b"\tfield:", 1 + FIELD);
+                tail.put((self.field_times.piece(time), NEXT));
                 return tail;
             }
         };
         let is_whole = text.len() <= length_max;
-        if !(is_whole && tail.put_if(text, field.text_block(), special)) {
-            tail = put_text(text, length_max, tail);
+        let block = field.text_block().filter(|_| is_whole);
+        match Prefix::plain(text, block, special) {
+            Some(text) => tail.put((text, NEXT)),
+            None => {
+                tail = put_text(text, length_max, tail);
+                tail.put(NEXT);
+            }
         }
-        tail.put(b"\tfield:", 1 + FIELD);
         tail
     }
+}
+
+/// Appends a key that may have something to escape, or is long, and what ends it.
+#[cold]
+#[inline(never)]
+fn put_key<'a>(field: &Field<'_>, mut tail: Tail<'a>) -> Tail<'a> {
+    tail = put_escaped(field.key(), tail);
+    tail.put(b"=");
+    tail
 }
 
 /// Appends a text with its escapes, of which no more than so many bytes are wanted.
@@ -148,7 +153,7 @@ fn put_text<'a>(text: &[u8], length_max: usize, mut tail: Tail<'a>) -> Tail<'a> 
     match text.get(..length_max) {
         Some(cut) if cut.len() < text.len() => {
             tail = put_escaped(cut, tail);
-            tail.put(b"...", 3);
+            tail.put(b"...");
             tail
         }
         _ => put_escaped(text, tail),
@@ -159,7 +164,7 @@ fn put_text<'a>(text: &[u8], length_max: usize, mut tail: Tail<'a>) -> Tail<'a> 
 #[inline(always)]
 fn put_part<'a>(value: &[u8], mut tail: Tail<'a>) -> Tail<'a> {
     tail = put_escaped(value, tail);
-    tail.put(b"\t", 1);
+    tail.put(b"\t");
     tail
 }
 

@@ -169,22 +169,6 @@ impl RawBuffer {
 }
 
 impl Tail<'_> {
-    /// Appends the first `len` bytes of `block`: all, if it has fewer. The whole block is
-    /// copied, for that takes no decision; its rest is overwritten by what comes next.
-    ///
-    /// # Panics
-    ///
-    /// As [`RawBuffer::reserve`].
-    #[inline(always)]
-    pub fn put<const N: usize>(&mut self, block: &[u8; N], len: usize) {
-        self.reserve(N);
-        // SAFETY: there is room for N bytes, in memory that nothing else refers to: `raw` is
-        // held alone, and `block` is no part of what has not been written.
-        unsafe { self.at.cast::<[u8; N]>().write_unaligned(*block) };
-        // SAFETY: at most N bytes on, where there is room for them.
-        self.at = unsafe { self.at.add(len.min(N)) };
-    }
-
     /// Appends `bytes`.
     ///
     /// # Panics
@@ -192,12 +176,12 @@ impl Tail<'_> {
     /// As [`RawBuffer::reserve`].
     #[inline(always)]
     pub fn extend(&mut self, bytes: &[u8]) {
-        self.reserve(bytes.len());
+        let at = self.room(bytes.len());
         // SAFETY: there is room for them, and they are no part of the buffer's memory that has not
         // been written.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.at, bytes.len()) };
-        // SAFETY: as far on as there was room.
-        self.at = unsafe { self.at.add(bytes.len()) };
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len()) };
+        // SAFETY: all of them have just been written.
+        unsafe { self.advance(bytes.len()) }
     }
 
     /// The number of bytes that the payload has so far.
@@ -226,11 +210,24 @@ impl Tail<'_> {
         self.at.addr() - self.raw.start.addr()
     }
 
+    /// Where the next byte goes, with room for so many.
     #[inline(always)]
-    fn reserve(&mut self, additional: usize) {
-        if self.end.addr() - self.at.addr() < additional {
-            (self.at, self.end) = self.raw.grow_at(self.at, additional);
+    pub(super) fn room(&mut self, bytes: usize) -> *mut u8 {
+        if self.end.addr() - self.at.addr() < bytes {
+            (self.at, self.end) = self.raw.grow_at(self.at, bytes);
         }
+        self.at
+    }
+
+    /// Makes the next bytes a part of the payload.
+    ///
+    /// # Safety
+    ///
+    /// They have been written, within the [`room`](Self::room) that was made for them.
+    #[inline(always)]
+    pub(super) unsafe fn advance(&mut self, bytes: usize) {
+        // SAFETY: by this function's contract they are in the allocation.
+        self.at = unsafe { self.at.add(bytes) };
     }
 }
 
@@ -275,7 +272,7 @@ mod tests {
         assert_eq!((taken, bytes.as_slice()), (18, b"before 0123456789x".as_slice()));
     }
 
-    /// Blocks of several sizes, whole and in part, against a `Vec`, from no capacity on.
+    /// From no capacity on, against a `Vec`.
     #[test]
     fn what_a_tail_appends_is_in_the_buffer() {
         let mut bytes = b"before".to_vec();
@@ -284,14 +281,10 @@ mod tests {
         lend_buffer(&mut bytes, |raw| {
             for round in 0..200 {
                 let mut tail = raw.tail(6);
-                tail.put(b"0123456789abcdef0123456789ABCDEF", round % 40);
-                expected.extend_from_slice(
-                    &b"0123456789abcdef0123456789ABCDEF"[..(round % 40).min(32)],
-                );
-                tail.put(b"x", 1);
-                tail.extend(&expected[..round]);
+                tail.put(b"x");
                 expected.push(b'x');
-                expected.extend_from_within(..round);
+                tail.extend(&expected[..round.min(expected.len())]);
+                expected.extend_from_within(..round.min(expected.len()));
                 assert_eq!(tail.len() + 6, expected.len());
                 if round % 7 == 0 {
                     tail.truncate(round);

@@ -18,6 +18,7 @@
 
 mod buffer;
 mod handle;
+mod piece;
 mod shim;
 mod table;
 mod view;
@@ -25,6 +26,8 @@ mod view;
 pub(crate) use buffer::lend_buffer;
 pub use buffer::{RawBuffer, Tail};
 pub use handle::{DriverInstance, FormatFailure, FormatInstance, Payloads};
+pub(crate) use piece::{Digits, Either};
+pub use piece::{Piece, Prefix};
 pub use shim::{driver_table, format_table, header, plugin_table, start, RootResult};
 pub use table::{
     format_status, send_status, DriverTable, DriverTableRef, FormatTable, FormatTableRef,
